@@ -1,0 +1,6 @@
+//! Bytes to meaning and back, without I/O.
+//!
+//! OTLP protobuf bytes are rootspan's internal form (see `ARCHITECTURE.md`): [`otlp`] has the views, the validation
+//! and the writers; every other format is turned into it once, on entry.
+
+pub mod otlp;
