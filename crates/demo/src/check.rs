@@ -1,0 +1,155 @@
+//! The comparison that `rootspan demo --requests N --exit` stands or falls with: the CDN's own ledger of requests
+//! against the traces read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use rootspan_model::ids::TraceId;
+
+use crate::traffic::Class;
+use crate::{downstream, upstream};
+
+/// Name of the CDN's service in the traces.
+pub const CDN: &str = "cloudfront";
+
+/// A request as the CDN remembers it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `x-edge-request-id`
+    pub request_id: String,
+    /// The trace that it opened.
+    pub trace_id: TraceId,
+    /// Method.
+    pub method: String,
+    /// Path without query.
+    pub path: String,
+    /// Whether the function sampled it.
+    pub sampled: bool,
+    /// Whether the origin was asked.
+    pub origin_asked: bool,
+}
+
+/// A trace as read back.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// Service of every span without a parent in the trace.
+    pub roots: Vec<String>,
+    /// Services of all spans.
+    pub services: BTreeSet<String>,
+    /// Spans of a database client.
+    pub database_spans: usize,
+}
+
+/// What a class of requests must look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Expected {
+    services: BTreeSet<&'static str>,
+    database: bool,
+}
+
+fn expected(class: Class, origin_asked: bool) -> Expected {
+    let deep = |database| Expected { services: BTreeSet::from([CDN, upstream::NAME, downstream::NAME]), database };
+    if !origin_asked {
+        return Expected { services: BTreeSet::from([CDN]), database: false };
+    }
+    match class {
+        Class::Asset | Class::MissingAsset => {
+            Expected { services: BTreeSet::from([CDN, upstream::NAME]), database: false }
+        }
+        Class::Product | Class::BrokenProduct => deep(false),
+        Class::Order | Class::Report => deep(true),
+        // The origin of this class does not answer, so nothing behind the CDN makes a span.
+        Class::Redirect | Class::Unreachable => Expected { services: BTreeSet::from([CDN]), database: false },
+    }
+}
+
+/// The outcome.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Requests, by class.
+    pub requests: BTreeMap<Class, u64>,
+    /// Requests answered without the origin.
+    pub without_origin: u64,
+    /// Requests that the function did not sample.
+    pub unsampled: u64,
+    /// Traces that are as they must be.
+    pub agreeing: u64,
+    /// One sentence for every disagreement.
+    pub problems: Vec<String>,
+}
+
+impl Report {
+    /// Whether everything agrees.
+    pub fn agrees(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// Compares all `requests` with all `traces`.
+pub fn compare(requests: &[Request], traces: &BTreeMap<TraceId, Trace>) -> Report {
+    let mut report = Report::default();
+    let mut known = BTreeSet::new();
+    for request in requests {
+        known.insert(request.trace_id);
+        let Some(class) = Class::of(&request.method, &request.path) else {
+            report.problems.push(format!("{} {}: no class of the demo's", request.method, request.path));
+            continue;
+        };
+        *report.requests.entry(class).or_default() += 1;
+        report.without_origin += u64::from(!request.origin_asked);
+        report.unsampled += u64::from(!request.sampled);
+        match (request.sampled, traces.get(&request.trace_id)) {
+            (false, None) => report.agreeing += 1,
+            (false, Some(_)) => report.problems.push(complaint(request, class, "was not sampled, but has a trace")),
+            (true, None) => report.problems.push(complaint(request, class, "has no trace")),
+            (true, Some(trace)) => match disagreement(&expected(class, request.origin_asked), trace) {
+                None => report.agreeing += 1,
+                Some(problem) => report.problems.push(complaint(request, class, &problem)),
+            },
+        }
+    }
+    for id in traces.keys().filter(|id| !known.contains(id)) {
+        report.problems.push(format!("trace {id} belongs to no request of the CDN's ledger"));
+    }
+    report
+}
+
+fn disagreement(expected: &Expected, trace: &Trace) -> Option<String> {
+    if trace.roots.len() != 1 || trace.roots[0] != CDN {
+        return Some(format!("has the roots {:?}, not the CDN's one", trace.roots));
+    }
+    if !trace.services.iter().map(String::as_str).eq(expected.services.iter().copied()) {
+        return Some(format!("has spans of {:?}, not of {:?}", trace.services, expected.services));
+    }
+    (expected.database && trace.database_spans == 0).then(|| "has no span of the database".to_owned())
+}
+
+fn complaint(request: &Request, class: Class, problem: &str) -> String {
+    format!("{} (request {}, trace {}) {problem}", class.name(), request.request_id, request.trace_id)
+}
+
+/// The summary that a person reads.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: u64 = self.requests.values().sum();
+        writeln!(
+            f,
+            "{total} requests, {} of them answered at the edge, {} unsampled",
+            self.without_origin, self.unsampled
+        )?;
+        for (class, count) in &self.requests {
+            writeln!(f, "  {count:>6}  {}", class.name())?;
+        }
+        writeln!(f, "{} agree with the traces read back, {} do not", self.agreeing, self.problems.len())?;
+        for problem in self.problems.iter().take(20) {
+            writeln!(f, "  - {problem}")?;
+        }
+        if self.problems.len() > 20 {
+            writeln!(f, "  … and {} more", self.problems.len() - 20)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+use super::*;
+
+fn request(id: u8, path: &str, origin_asked: bool, sampled: bool) -> Request {
+    Request {
+        request_id: format!("request-{id}"),
+        trace_id: TraceId::new([id; 16]),
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        sampled,
+        origin_asked,
+    }
+}
+
+fn trace(services: &[&str], roots: &[&str], database_spans: usize) -> Trace {
+    Trace {
+        roots: roots.iter().map(ToString::to_string).collect(),
+        services: services.iter().map(ToString::to_string).collect(),
+        database_spans,
+    }
+}
+
+#[test]
+fn a_hit_is_the_cdn_alone_and_a_miss_is_not() {
+    let requests = [request(1, "/assets/app-1.js", true, true), request(2, "/assets/app-1.js", false, true)];
+    let traces = BTreeMap::from([
+        (TraceId::new([1; 16]), trace(&[CDN, "upstream"], &[CDN], 0)),
+        (TraceId::new([2; 16]), trace(&[CDN], &[CDN], 0)),
+    ]);
+    let report = compare(&requests, &traces);
+    assert!(report.agrees(), "{report}");
+    assert_eq!(report.agreeing, 2);
+}
+
+#[test]
+fn every_kind_of_disagreement_is_named() {
+    let requests = [
+        request(1, "/assets/app-1.js", true, true),
+        request(2, "/products/20", true, true),
+        request(3, "/products/20", true, false),
+        request(4, "/reports/daily", true, true),
+        request(5, "/assets/app-1.js", false, true),
+    ];
+    let traces = BTreeMap::from([
+        (TraceId::new([2; 16]), trace(&[CDN, "upstream"], &[CDN], 0)),
+        (TraceId::new([3; 16]), trace(&[CDN], &[CDN], 0)),
+        (TraceId::new([4; 16]), trace(&[CDN, "downstream", "upstream"], &[CDN], 0)),
+        (TraceId::new([5; 16]), trace(&[CDN], &[CDN, "upstream"], 0)),
+        (TraceId::new([9; 16]), trace(&[CDN], &[CDN], 0)),
+    ]);
+    let report = compare(&requests, &traces);
+    assert_eq!(report.problems.len(), 6, "{report}");
+    for words in
+        ["has no trace", "has spans of", "was not sampled", "no span of the database", "roots", "belongs to no"]
+    {
+        assert!(report.problems.iter().any(|problem| problem.contains(words)), "{words}: {report}");
+    }
+}

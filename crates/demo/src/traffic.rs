@@ -1,0 +1,221 @@
+//! The visitors: request classes, the mix of them, and a client that sends them to the CDN.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::downstream::CURSED_PRODUCT;
+
+/// Host that visitors ask for.
+pub const HOST: &str = "shop.example.com";
+
+/// Prefix whose requests the CDN redirects (its viewer protocol policy).
+pub const REDIRECTED_PREFIX: &str = "/secure/";
+
+/// Prefix that the CDN sends to an origin that does not answer.
+pub const UNREACHABLE_PREFIX: &str = "/partner/";
+
+/// Requests under way at once when the traffic is not paced.
+const CONCURRENCY: usize = 8;
+
+/// A kind of request, told apart by method and path alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A cacheable file: the first is a miss, the others are hits.
+    Asset,
+    /// A file that the origin does not have.
+    MissingAsset,
+    /// A page: upstream → downstream → database.
+    Product,
+    /// A page whose downstream call fails: 502 from the origin.
+    BrokenProduct,
+    /// An order: upstream → queue → downstream → database.
+    Order,
+    /// A slow query.
+    Report,
+    /// Redirected at the edge.
+    Redirect,
+    /// An origin that cannot be reached: 502 from the edge.
+    Unreachable,
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 8] = [
+        Self::Asset,
+        Self::MissingAsset,
+        Self::Product,
+        Self::BrokenProduct,
+        Self::Order,
+        Self::Report,
+        Self::Redirect,
+        Self::Unreachable,
+    ];
+
+    /// The name in summaries.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asset => "asset",
+            Self::MissingAsset => "missing asset",
+            Self::Product => "product",
+            Self::BrokenProduct => "broken product",
+            Self::Order => "order",
+            Self::Report => "report",
+            Self::Redirect => "redirect",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// The class of a request, if it is one of ours.
+    pub fn of(method: &str, path: &str) -> Option<Self> {
+        let first = path.get(1..)?.split('/').next()?;
+        match (method, first) {
+            ("GET", "assets") if path.ends_with("/missing.css") => Some(Self::MissingAsset),
+            ("GET", "assets") => Some(Self::Asset),
+            ("GET", "products") if path.ends_with(&format!("/{CURSED_PRODUCT}")) => Some(Self::BrokenProduct),
+            ("GET", "products") => Some(Self::Product),
+            ("POST", "orders") => Some(Self::Order),
+            ("GET", "reports") => Some(Self::Report),
+            ("GET", "secure") => Some(Self::Redirect),
+            ("GET", "partner") => Some(Self::Unreachable),
+            _ => None,
+        }
+    }
+
+    /// Method and path of the `number`th request.
+    fn request(self, number: u64) -> (Method, String) {
+        match self {
+            Self::Asset => (Method::GET, format!("/assets/app-{}.js", number % 5)),
+            Self::MissingAsset => (Method::GET, "/assets/missing.css".to_owned()),
+            Self::Product => (Method::GET, format!("/products/{}", 14 + number % 80)),
+            Self::BrokenProduct => (Method::GET, format!("/products/{CURSED_PRODUCT}")),
+            Self::Order => (Method::POST, format!("/orders/{}", 14 + number % 80)),
+            Self::Report => (Method::GET, "/reports/daily".to_owned()),
+            Self::Redirect => (Method::GET, format!("{REDIRECTED_PREFIX}account")),
+            Self::Unreachable => (Method::GET, format!("{UNREACHABLE_PREFIX}offers")),
+        }
+    }
+}
+
+/// The mix, a round of twenty requests: mostly pages and files, some orders, every class at least once.
+const MIX: [Class; 20] = [
+    Class::Product,
+    Class::Asset,
+    Class::Asset,
+    Class::Order,
+    Class::Product,
+    Class::Asset,
+    Class::Redirect,
+    Class::Product,
+    Class::Asset,
+    Class::Product,
+    Class::BrokenProduct,
+    Class::Asset,
+    Class::Product,
+    Class::Order,
+    Class::MissingAsset,
+    Class::Product,
+    Class::Report,
+    Class::Product,
+    Class::Unreachable,
+    Class::Order,
+];
+
+/// The client.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    cdn: SocketAddr,
+    client: Client<HttpConnector, Empty<Bytes>>,
+    sent: Arc<AtomicU64>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Traffic {
+    /// A client of the CDN at `cdn`.
+    pub fn new(cdn: SocketAddr) -> Self {
+        Self {
+            cdn,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            sent: Arc::new(AtomicU64::new(0)),
+            stopped: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Requests sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Ends [`Self::run_steady`] after the request under way.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends `count` requests as fast as [`CONCURRENCY`] of them allow.
+    pub async fn run_count(&self, count: u64) -> anyhow::Result<()> {
+        let next = Arc::new(AtomicU64::new(0));
+        let mut visitors = tokio::task::JoinSet::<anyhow::Result<()>>::new();
+        for _ in 0..CONCURRENCY {
+            let (traffic, next) = (self.clone(), Arc::clone(&next));
+            visitors.spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return Ok(());
+                    }
+                    traffic.send(number).await?;
+                }
+            });
+        }
+        while let Some(visitor) = visitors.join_next().await {
+            visitor.context("a visitor ended in a panic")??;
+        }
+        Ok(())
+    }
+
+    /// Sends `per_second` requests a second until [`Self::stop`].
+    pub async fn run_steady(&self, per_second: f64) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / per_second.clamp(0.01, 1000.0)));
+        let mut requests = tokio::task::JoinSet::<anyhow::Result<()>>::new();
+        for number in 0_u64.. {
+            ticks.tick().await;
+            if self.stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            let traffic = self.clone();
+            requests.spawn(async move { traffic.send(number).await });
+            while let Some(done) = requests.try_join_next() {
+                done.context("a visitor ended in a panic")??;
+            }
+        }
+        while let Some(done) = requests.join_next().await {
+            done.context("a visitor ended in a panic")??;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, number: u64) -> anyhow::Result<()> {
+        let round = usize::try_from(number % MIX.len() as u64).unwrap_or_default();
+        let (method, path) = MIX[round].request(number);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.cdn))
+            .header(http::header::HOST, HOST)
+            .header(http::header::USER_AGENT, "rootspan-demo/1.0")
+            .body(Empty::new())
+            .context("the request could not be built")?;
+        let answer = self.client.request(request).await.with_context(|| format!("the CDN did not answer {path}"))?;
+        answer.into_body().collect().await.with_context(|| format!("the CDN's answer to {path} broke off"))?;
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
