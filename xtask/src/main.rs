@@ -1,1 +1,49 @@
-fn main() {}
+//! The one list of this repository's commands: `cargo xtask COMMAND`.
+//!
+//! Every command does the set-up that it needs ([`setup`]) and says what it is doing.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod bench;
+mod demo;
+mod dist;
+mod setup;
+mod stage;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo [ARGS…]   build everything and start the demo; ARGS go to `rootspan demo` (--help lists them)
+  test [STAGE…]  every check and test; with names, only those stages
+  tidy           structure: file lengths, crate directions, documents that must be true
+  bench          measure the store on a million spans and print the table of docs/benchmarks.md
+  dist           a self-contained archive of the binary, with the UI inside, in dist/
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_deref() {
+        Some("demo") => demo::run(&rest),
+        Some("test") => test::run(&rest),
+        Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(&rest),
+        Some("dist") => dist::run(),
+        Some("help" | "--help" | "-h") | None => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Some(other) => Err(anyhow::anyhow!("no command is called {other:?}\n\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

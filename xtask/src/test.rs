@@ -1,0 +1,107 @@
+//! `cargo xtask test`: everything that must hold, in stages that can also be run by name.
+
+use std::process::Command;
+
+use anyhow::bail;
+
+use crate::{setup, stage, tidy};
+
+/// A stage: its name, what it proves, and the body.
+type Stage = (&'static str, &'static str, fn() -> anyhow::Result<()>);
+
+/// In order of running. Cheap and frequent failures first; the binary is built once and shared by what follows.
+const STAGES: &[Stage] = &[
+    ("setup", "install what is missing", set_up),
+    ("format", "rustfmt", format),
+    ("tidy", "structure of the repository", tidy::run),
+    ("ui", "types, modules and build of the web UI", ui),
+    ("clippy", "lints, warnings are errors", clippy),
+    ("rust", "unit, property and process tests", rust),
+    ("edge", "the edge function under Node and njs", edge),
+    ("pages", "the pages in Chromium against fixed data", pages),
+    ("demo", "requests against traces, in every scenario", demo),
+    ("browser", "the demo's traces in Chromium; makes the screenshots of the README", browser),
+];
+
+/// Runs the stages called `names`, or all.
+pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
+    if let Some(unknown) = names.iter().find(|name| !STAGES.iter().any(|(known, ..)| known == name)) {
+        let known: Vec<_> = STAGES.iter().map(|(name, purpose, _)| format!("  {name:<8} {purpose}")).collect();
+        bail!("no stage is called {unknown:?}; there are\n{}", known.join("\n"));
+    }
+    let chosen = STAGES.iter().filter(|(name, ..)| names.is_empty() || names.iter().any(|wanted| wanted == name));
+    let mut timings = Vec::new();
+    for (name, _, body) in chosen {
+        match stage::timed(name, body) {
+            Ok(timing) => timings.push(timing),
+            Err(error) => {
+                stage::print(&timings);
+                println!("{} passed, 1 failed", timings.len());
+                return Err(error);
+            }
+        }
+    }
+    stage::print(&timings);
+    println!("{} passed, 0 failed", timings.len());
+    Ok(())
+}
+
+fn set_up() -> anyhow::Result<()> {
+    setup::ensure(&[setup::CC, setup::NODE, setup::NPM, setup::NJS, setup::CHROMIUM])
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    stage::run(Command::new("cargo").args(arguments).current_dir(setup::root()?))
+}
+
+fn npm(folder: &str, script: &str, environment: &[(&str, &str)]) -> anyhow::Result<()> {
+    let mut command = Command::new("npm");
+    command.args(["run", "--silent", script]).current_dir(setup::root()?.join(folder));
+    stage::run(command.envs(environment.iter().copied()))
+}
+
+fn format() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"])
+}
+
+fn ui() -> anyhow::Result<()> {
+    setup::web_ui()?;
+    npm("web", "check", &[])?;
+    npm("web", "test", &[])
+}
+
+fn clippy() -> anyhow::Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+}
+
+fn rust() -> anyhow::Result<()> {
+    cargo(&["test", "--workspace", "--quiet"])
+}
+
+fn edge() -> anyhow::Result<()> {
+    npm("edge-functions", "test", &[])
+}
+
+fn pages() -> anyhow::Result<()> {
+    npm("web", "test:pages", &[])
+}
+
+/// The binary that the tests built, without optimisation.
+fn binary() -> anyhow::Result<String> {
+    cargo(&["build", "--quiet", "--package", "rootspan-cli"])?;
+    Ok(setup::target_folder(&setup::root()?).join("debug/rootspan").to_string_lossy().into_owned())
+}
+
+fn demo() -> anyhow::Result<()> {
+    let binary = binary()?;
+    for scenario in ["steady", "slow-db", "downstream-errors"] {
+        println!("rootspan demo --requests 500 --exit --scenario {scenario}");
+        stage::run(Command::new(&binary).args(["demo", "--requests", "500", "--exit", "--scenario", scenario]))?;
+    }
+    Ok(())
+}
+
+fn browser() -> anyhow::Result<()> {
+    let binary = binary()?;
+    npm("web", "test:demo", &[("ROOTSPAN", &binary)])
+}
