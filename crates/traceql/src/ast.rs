@@ -1,4 +1,6 @@
-//! The syntax tree.
+//! The syntax tree. `Display` prints it as TraceQL that parses back to an equal tree.
+//!
+//! Trees from the parser are at most [`crate::parser::MAX_DEPTH`] deep, so walking them by recursion is safe.
 
 use rootspan_model::span::{SpanKind, StatusCode};
 
@@ -71,6 +73,80 @@ pub enum BinaryOperator {
     Power,
 }
 
+impl BinaryOperator {
+    /// As it is written.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::And => "&&",
+            Self::Or => "||",
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Matches => "=~",
+            Self::NotMatches => "!~",
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+            Self::Power => "^",
+        }
+    }
+
+    /// The operator that says the same with its operands exchanged, for `=`, `!=` and the orderings.
+    #[must_use]
+    pub const fn mirrored(self) -> Option<Self> {
+        match self {
+            Self::Equal => Some(Self::Equal),
+            Self::NotEqual => Some(Self::NotEqual),
+            Self::Greater => Some(Self::Less),
+            Self::GreaterOrEqual => Some(Self::LessOrEqual),
+            Self::Less => Some(Self::Greater),
+            Self::LessOrEqual => Some(Self::GreaterOrEqual),
+            Self::And
+            | Self::Or
+            | Self::Matches
+            | Self::NotMatches
+            | Self::Add
+            | Self::Subtract
+            | Self::Multiply
+            | Self::Divide
+            | Self::Remainder
+            | Self::Power => None,
+        }
+    }
+
+    /// Whether the result is true or false and the operands are values: `=` … `!~`.
+    #[must_use]
+    pub const fn is_comparison(self) -> bool {
+        self.mirrored().is_some() || matches!(self, Self::Matches | Self::NotMatches)
+    }
+
+    /// How tightly it binds, from 1 (`||`) to 7 (`^`); 6 is the unary operators'.
+    #[must_use]
+    pub(crate) const fn binding(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And => 2,
+            Self::Add | Self::Subtract => 4,
+            Self::Multiply | Self::Divide | Self::Remainder => 5,
+            Self::Power => 7,
+            Self::Equal
+            | Self::NotEqual
+            | Self::Greater
+            | Self::GreaterOrEqual
+            | Self::Less
+            | Self::LessOrEqual
+            | Self::Matches
+            | Self::NotMatches => 3,
+        }
+    }
+}
+
 /// Operators with one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnaryOperator {
@@ -138,6 +214,12 @@ pub enum Intrinsic {
     TraceId,
     /// `event:name`
     EventName,
+    /// `event:timeSinceStart`, from the span's start
+    EventTimeSinceStart,
+    /// `link:spanID` as lower-case hex
+    LinkSpanId,
+    /// `link:traceID` as lower-case hex
+    LinkTraceId,
     /// `instrumentation:name`
     InstrumentationName,
     /// `instrumentation:version`
@@ -151,7 +233,7 @@ pub enum Literal {
     String(String),
     /// `42`
     Int(i64),
-    /// `4.2`
+    /// `4.2`; finite
     Float(f64),
     /// `true`, `false`
     Bool(bool),
