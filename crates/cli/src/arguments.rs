@@ -1,0 +1,225 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use rootspan_demo::scenario::Scenario;
+
+/// Traces that begin at the CDN.
+#[derive(Debug, Parser)]
+#[command(name = "rootspan", version, about, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway, the store and the web UI
+    Run(RunArguments),
+    /// Everything in one process: a local CloudFront, two services, gateway, store, UI, and traffic
+    Demo(DemoArguments),
+    /// Check configuration files and report every problem with its place
+    Validate(ConfigArguments),
+    /// Print the configuration as understood, secrets redacted
+    PrintConfig(PrintConfigArguments),
+    /// List the components that are built in
+    Components,
+    /// The functions that run at CloudFront
+    #[command(subcommand)]
+    Edge(EdgeCommand),
+    /// Read OTLP or CloudFront log files into a store
+    Import(ImportArguments),
+    /// Find traces with a TraceQL query
+    Search(SearchArguments),
+    /// Show one trace as a tree
+    Trace(TraceArguments),
+    /// Look into a store's folder
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// Configuration file in the OpenTelemetry Collector's format; without one, the built-in default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrintConfigArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Print the planned graph of pipelines instead
+    #[arg(long)]
+    pub(crate) plan: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Which fault to inject
+    #[arg(long, value_name = "NAME", default_value = "steady", help = scenario_help())]
+    pub(crate) scenario: Scenario,
+    /// Send this many requests instead of a steady stream
+    #[arg(long, value_name = "N")]
+    pub(crate) requests: Option<u64>,
+    /// After the requests compare every trace with the CDN's ledger, print the result and exit
+    #[arg(long, requires = "requests")]
+    pub(crate) exit: bool,
+    /// Requests a second of the steady stream
+    #[arg(long, value_name = "N", default_value_t = 4.0)]
+    pub(crate) rate: f64,
+    /// Share of requests that the edge function samples, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub(crate) sampling_rate: f64,
+    /// Folder of the store; without it a temporary one that is removed at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address of the local CloudFront
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) cdn: SocketAddr,
+    /// Address of the upstream service
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub(crate) upstream: SocketAddr,
+    /// Address of the downstream service
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
+    pub(crate) downstream: SocketAddr,
+    /// Address of the web UI and the query API
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:16686")]
+    pub(crate) ui: SocketAddr,
+    /// Address of the OTLP/gRPC receiver
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4317")]
+    pub(crate) otlp_grpc: SocketAddr,
+    /// Address of the OTLP/HTTP receiver
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4318")]
+    pub(crate) otlp_http: SocketAddr,
+    /// Address of the CloudFront log receiver
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4433")]
+    pub(crate) firehose: SocketAddr,
+    /// Address of the health check
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:13133")]
+    pub(crate) health: SocketAddr,
+    /// Address of the gateway's own metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8888")]
+    pub(crate) metrics: SocketAddr,
+}
+
+fn scenario_help() -> String {
+    let lines = Scenario::ALL.map(|scenario| format!("{}: {}", scenario.name(), scenario.description()));
+    format!("Which fault to inject: {}", lines.join("; "))
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EdgeCommand {
+    /// Write the functions with the settings baked in
+    Build(EdgeBuildArguments),
+    /// Run a local CloudFront in front of an origin
+    Emulate(EdgeEmulateArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EdgeBuildArguments {
+    /// Settings (YAML); an empty file, or none, gives the defaults
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EdgeEmulateArguments {
+    /// The origin, http://host:port
+    #[arg(long, value_name = "URL")]
+    pub(crate) origin: String,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// The viewer-request function; without it the built-in one with default settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) function: Option<PathBuf>,
+    /// Where access logs go, as Firehose sends them
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4433/")]
+    pub(crate) firehose: String,
+    /// Firehose's access key
+    #[arg(long, value_name = "KEY", env = "FIREHOSE_ACCESS_KEY", hide_env_values = true)]
+    pub(crate) access_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// OTLP JSON or protobuf (`.json`, `.pb`) or CloudFront standard-v2 logs (JSON lines)
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Folder of the store
+    #[arg(long, value_name = "DIR", default_value = "rootspan-data")]
+    pub(crate) data: PathBuf,
+}
+
+/// Where answers come from.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArguments {
+    /// A running rootspan
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:16686")]
+    pub(crate) url: String,
+    /// Bearer token, if the server wants one
+    #[arg(long, value_name = "TOKEN", env = "ROOTSPAN_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Output format
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs: the API's own JSON
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArguments {
+    /// TraceQL, e.g. '{ resource.service.name = "upstream" && duration > 200ms }'
+    #[arg(value_name = "TRACEQL", default_value = "{}")]
+    pub(crate) query: String,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// How far back, e.g. 30m, 2h
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) since: Option<String>,
+    /// Most traces
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArguments {
+    /// The trace id, 32 hexadecimal digits
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Blocks, spans and bytes
+    Inspect(StoreArguments),
+    /// Read everything and check every checksum
+    Verify(StoreArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// Folder of the store; no other process may have it open
+    #[arg(long, value_name = "DIR", default_value = "rootspan-data")]
+    pub(crate) data: PathBuf,
+}
