@@ -1,0 +1,359 @@
+/**
+ * rootspan's viewer-request function for CloudFront Functions, runtime cloudfront-js-2.0.
+ *
+ * It opens the trace at the CDN: ids from the request id, the sampling decision, `traceparent` and `tracestate` for the
+ * origin, and the same ids for the access-log record, out of which rootspan makes the viewer's span.
+ *
+ * Plain ES5 but for the one import. It must never throw, for that would fail the viewer's request, and it must leave a
+ * request that it does not understand as it is. The rules are those of crates/model; testdata/propagation/ holds the
+ * vectors that both run. `rootspan edge build` replaces the settings and strips the comments.
+ *
+ * CloudFront allows one function per event. A distribution that has one already takes all of this file except
+ * `handler`, and calls `rootspan(event)` first.
+ *
+ * Not here yet, and only stripped: B3 and X-Amzn-Trace-Id.
+ *
+ * @typedef {{value: string, multiValue?: Array<{value: string}>}} Header
+ * @typedef {Object<string, Header>} Headers
+ * @typedef {{pattern: string, threshold: string, trust: string, baggage: string}} Rule
+ *   `threshold` as in `ot=th`, empty to sample nothing; `trust` is restart or continue; `baggage` is strip or keep.
+ * @typedef {{rules: Array<Rule>, secret: ?{header: string, sha256: string}}} Settings the last rule has the pattern `*`
+ * @typedef {{traceId: string, spanId: string, flags: number}} Context
+ * @typedef {{th: string, rv: string, other: Array<string>}} Ot
+ * @typedef {{traceparent: string, tracestate: string, payload: string, rule: Rule}} Decision
+ */
+import cf from 'cloudfront';
+
+var crypto = require('crypto');
+
+// rootspan:settings:begin
+/** @type {Settings} */
+var SETTINGS = {"rules":[{"pattern":"*","threshold":"0","trust":"restart","baggage":"strip"}],"secret":null};
+// rootspan:settings:end
+
+/** Headers of other propagators: a stale one beside ours would send the origin's spans into another trace. */
+var FOREIGN = ['b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags', 'x-amzn-trace-id'];
+
+var TRACESTATE_MAX_MEMBERS = 32;
+var TRACESTATE_MAX_CHARS = 512;
+var TRACESTATE_LARGE_MEMBER_CHARS = 128;
+var OT_VALUE_MAX_CHARS = 256;
+
+/**
+ * What CloudFront calls.
+ * @param {*} event
+ */
+function handler(event) {
+    rootspan(event);
+    return event ? event.request : event;
+}
+
+/**
+ * Traces the request of the event. All that can go wrong goes wrong before the request is touched.
+ * @param {*} event
+ */
+function rootspan(event) {
+    try {
+        var headers = event.request.headers;
+        var requestId = event.context.requestId;
+        if (typeof requestId !== 'string' || requestId === '' || !isObject(headers)) {
+            return;
+        }
+        var decision = decide(event.request.uri, headers, requestId);
+        apply(decision, headers);
+        cf.logCustomData(decision.payload);
+    } catch (problem) {
+        // Without a trace the request is still served.
+    }
+}
+
+/**
+ * @param {*} uri
+ * @param {Headers} headers
+ * @param {string} requestId
+ * @returns {Decision}
+ */
+function decide(uri, headers, requestId) {
+    var hash = sha256(requestId);
+    var spanId = hash.slice(32, 48);
+    var rule = ruleFor(typeof uri === 'string' ? uri : '');
+    var incoming = parseTraceparent(single(headers, 'traceparent'));
+    if (incoming && (rule.trust === 'continue' || knowsSecret(headers))) {
+        return continueTrace(incoming, spanId, headers, rule);
+    }
+    var traceId = hash.slice(0, 32);
+    var sampled = keeps(rule.threshold, traceId.slice(18));
+    var traceparent = '00-' + traceId + '-' + spanId + (sampled ? '-03' : '-00');
+    return {
+        traceparent: traceparent,
+        tracestate: sampled ? 'ot=th:' + rule.threshold : '',
+        payload: payload(traceparent, '', rule.threshold, '', incoming ? incoming.traceId + '-' + incoming.spanId : ''),
+        rule: rule
+    };
+}
+
+/**
+ * The trace goes on under our span; the sender's decision holds.
+ * @param {Context} incoming
+ * @param {string} spanId
+ * @param {Headers} headers
+ * @param {Rule} rule
+ * @returns {Decision}
+ */
+function continueTrace(incoming, spanId, headers, rule) {
+    var members = parseTracestate(values(headers, 'tracestate')) || [];
+    var ot = takeOt(members);
+    var sampled = (incoming.flags & 1) === 1;
+    if (!sampled || !keeps(ot.th, ot.rv || incoming.traceId.slice(18))) {
+        // A threshold that did not lead to this decision would make the trace count wrongly.
+        ot.th = '';
+    }
+    var value = printOt(ot);
+    if (value !== '') {
+        members.unshift('ot=' + value);
+    }
+    var traceparent = '00-' + incoming.traceId + '-' + spanId + '-0' + (incoming.flags & 3);
+    return {
+        traceparent: traceparent,
+        tracestate: printTracestate(members),
+        payload: payload(traceparent, incoming.spanId, ot.th, ot.rv, ''),
+        rule: rule
+    };
+}
+
+/**
+ * @param {Decision} decision
+ * @param {Headers} headers
+ */
+function apply(decision, headers) {
+    headers.traceparent = { value: decision.traceparent };
+    if (decision.tracestate === '') {
+        delete headers.tracestate;
+    } else {
+        headers.tracestate = { value: decision.tracestate };
+    }
+    if (decision.rule.baggage !== 'keep') {
+        delete headers.baggage;
+    }
+    for (var i = 0; i < FOREIGN.length; i++) {
+        delete headers[FOREIGN[i]];
+    }
+    if (SETTINGS.secret) {
+        delete headers[SETTINGS.secret.header];
+    }
+}
+
+/** The access log's part; see crates/model/src/log_payload. */
+function payload(traceparent, parent, th, rv, link) {
+    return ['rs1', traceparent, parent || '-', Date.now(), th || '-', rv || '-', link || '-'].join(';');
+}
+
+/**
+ * @param {string} uri
+ * @returns {Rule}
+ */
+function ruleFor(uri) {
+    var rules = SETTINGS.rules;
+    var last = rules.length - 1;
+    for (var i = 0; i < last; i++) {
+        if (matches(rules[i].pattern, uri)) {
+            return rules[i];
+        }
+    }
+    return rules[last];
+}
+
+/**
+ * CloudFront's path patterns: `*` is any characters, `?` exactly one. Goes back to the last star only, so that no
+ * pattern takes more than length × length steps.
+ * @param {string} pattern
+ * @param {string} uri
+ */
+function matches(pattern, uri) {
+    var p = 0, u = 0, star = -1, from = 0;
+    while (u < uri.length) {
+        if (pattern[p] === '*') {
+            star = p++;
+            from = u;
+        } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === uri[u])) {
+            p++;
+            u++;
+        } else if (star >= 0) {
+            p = star + 1;
+            u = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (pattern[p] === '*') {
+        p++;
+    }
+    return p === pattern.length;
+}
+
+/** @param {Headers} headers */
+function knowsSecret(headers) {
+    var secret = SETTINGS.secret;
+    var given = secret ? single(headers, secret.header) : '';
+    return given !== '' && sha256(given) === secret.sha256;
+}
+
+/**
+ * W3C Trace Context level 2, section 3.2.
+ * @param {string} header
+ * @returns {?Context}
+ */
+function parseTraceparent(header) {
+    var match = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/.exec(header);
+    if (!match || match[1] === 'ff' || (match[1] === '00' && header.length !== 55)) {
+        return null;
+    }
+    if (/^0+$/.test(match[2]) || /^0+$/.test(match[3])) {
+        return null;
+    }
+    return { traceId: match[2], spanId: match[3], flags: parseInt(match[4], 16) };
+}
+
+/**
+ * W3C Trace Context level 2, section 3.3. The members as they are printed, or null if a rule is broken.
+ * @param {Array<string>} headers
+ * @returns {?Array<string>}
+ */
+function parseTracestate(headers) {
+    var parts = headers.join(',').split(',');
+    var members = [];
+    var seen = {};
+    for (var i = 0; i < parts.length; i++) {
+        var member = trim(parts[i]);
+        if (member === '') {
+            continue;
+        }
+        var match = /^([a-z0-9][a-z0-9_*\/@-]{0,255})=[ -+\--<>-~]{1,256}$/.exec(member);
+        if (!match || seen['=' + match[1]] || members.length === TRACESTATE_MAX_MEMBERS) {
+            return null;
+        }
+        seen['=' + match[1]] = true;
+        members.push(member);
+    }
+    return members;
+}
+
+/**
+ * Takes OpenTelemetry's member out of the list.
+ * @param {Array<string>} members
+ * @returns {Ot}
+ */
+function takeOt(members) {
+    for (var i = 0; i < members.length; i++) {
+        if (members[i].slice(0, 3) === 'ot=') {
+            return parseOt(members.splice(i, 1)[0].slice(3));
+        }
+    }
+    return parseOt('');
+}
+
+/**
+ * @param {string} value
+ * @returns {Ot}
+ */
+function parseOt(value) {
+    var ot = { th: '', rv: '', other: [] };
+    var parts = value.split(';');
+    for (var i = 0; i < parts.length; i++) {
+        var match = /^([a-z][a-z0-9]*):([A-Za-z0-9._-]*)$/.exec(parts[i]);
+        if (!match || value.length > OT_VALUE_MAX_CHARS) {
+            return { th: '', rv: '', other: [] };
+        }
+        if (match[1] === 'th') {
+            ot.th = /^[0-9a-f]{1,14}$/.test(match[2]) ? match[2].replace(/0+$/, '') || '0' : '';
+        } else if (match[1] === 'rv') {
+            ot.rv = /^[0-9a-f]{14}$/.test(match[2]) ? match[2] : '';
+        } else {
+            ot.other.push(parts[i]);
+        }
+    }
+    return ot;
+}
+
+/** @param {Ot} ot */
+function printOt(ot) {
+    var parts = (ot.th === '' ? [] : ['th:' + ot.th]).concat(ot.rv === '' ? [] : ['rv:' + ot.rv], ot.other);
+    return parts.join(';');
+}
+
+/**
+ * At most 512 characters: members longer than 128 go first, then the last ones; `ot` stays.
+ * @param {Array<string>} members
+ */
+function printTracestate(members) {
+    var smallest = TRACESTATE_LARGE_MEMBER_CHARS + 1;
+    for (var pass = 0; pass < 2; pass++) {
+        for (var i = members.length - 1; i >= 0 && members.join(',').length > TRACESTATE_MAX_CHARS; i--) {
+            if (members[i].length >= smallest && members[i].slice(0, 3) !== 'ot=') {
+                members.splice(i, 1);
+            }
+        }
+        smallest = 0;
+    }
+    return members.join(',');
+}
+
+/**
+ * The sampling decision. Thresholds and random values have 56 bits, more than a number holds exactly: as digits of the
+ * same length they compare like numbers.
+ * @param {string} threshold
+ * @param {string} randomness
+ */
+function keeps(threshold, randomness) {
+    return threshold !== '' && (threshold + '00000000000000').slice(0, 14) <= randomness;
+}
+
+/**
+ * The value of a header that was sent exactly once.
+ * @param {Headers} headers
+ * @param {string} name
+ */
+function single(headers, name) {
+    var all = values(headers, name);
+    return all.length === 1 ? all[0] : '';
+}
+
+/**
+ * @param {Headers} headers
+ * @param {string} name
+ * @returns {Array<string>}
+ */
+function values(headers, name) {
+    var header = headers[name];
+    if (!isObject(header)) {
+        return [];
+    }
+    var entries = Array.isArray(header.multiValue) ? header.multiValue : [header];
+    var texts = [];
+    for (var i = 0; i < entries.length; i++) {
+        if (isObject(entries[i]) && typeof entries[i].value === 'string') {
+            texts.push(entries[i].value);
+        }
+    }
+    return texts;
+}
+
+function sha256(text) {
+    return crypto.createHash('sha256').update(text).digest('hex');
+}
+
+function isObject(value) {
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Without spaces and tabs at the ends; a loop, since a pattern would be quadratic on hostile input. */
+function trim(text) {
+    var start = 0, end = text.length;
+    while (start < end && (text[start] === ' ' || text[start] === '\t')) {
+        start++;
+    }
+    while (end > start && (text[end - 1] === ' ' || text[end - 1] === '\t')) {
+        end--;
+    }
+    return text.slice(start, end);
+}
