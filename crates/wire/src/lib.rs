@@ -3,4 +3,6 @@
 //! OTLP protobuf bytes are rootspan's internal form (see `ARCHITECTURE.md`): [`otlp`] has the views, the validation
 //! and the writers; every other format is turned into it once, on entry.
 
+#![warn(missing_docs)]
+
 pub mod otlp;

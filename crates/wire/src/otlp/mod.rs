@@ -1,7 +1,14 @@
 //! OTLP traces (opentelemetry-proto `trace/v1/trace.proto`, `collector/trace/v1/trace_service.proto`).
 //!
-//! [`validate`] is the only way to a [`TraceBatch`]; everything behind it reads through the views and does not fail.
+//! [`validate`] is the only way from foreign bytes to a [`batch::TraceBatch`]; everything behind it reads through the
+//! [`view`]s and does not fail. [`write`](mod@write) makes OTLP bytes; [`field`] has the numbers of all fields.
 
 pub mod batch;
+pub mod field;
+pub mod protobuf;
+mod rebuild;
+#[cfg(test)]
+mod testing;
 pub mod validate;
 pub mod view;
+pub mod write;

@@ -1,55 +1,24 @@
 //! Borrowed views over validated protobuf bytes. Reading never fails and never allocates.
 //!
 //! `Span::decode` reads the scalar fields in one pass and remembers the span's bytes; repeated fields are iterated
-//! from the bytes on demand. Last scalar wins; unknown fields stay in `bytes`.
+//! from the bytes on demand. Last scalar wins; unknown fields stay in `bytes`. On bytes that were never validated the
+//! views read as far as they can and then see nothing more; they do not panic.
+
+mod request;
+mod value;
 
 use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_model::time::UnixNanos;
 
-/// `ExportTraceServiceRequest` / `TracesData`.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    pub(super) bytes: &'a [u8],
-}
+use super::field;
+use super::protobuf::{FieldValue, Fields, low_32_bits, repeated, text};
 
-/// `opentelemetry.proto.resource.v1.Resource`.
-#[derive(Clone, Copy, Debug)]
-pub struct Resource<'a> {
-    /// The message's bytes, unknown fields included.
-    pub bytes: &'a [u8],
-    /// `ResourceSpans.schema_url`.
-    pub schema_url: &'a str,
-}
-
-impl<'a> Resource<'a> {
-    /// `attributes`.
-    pub fn attributes(self) -> impl Iterator<Item = KeyValue<'a>> {
-        std::iter::empty()
-    }
-
-    /// The string attribute `service.name`, or `""` if absent or not a string.
-    #[must_use]
-    pub fn service_name(self) -> &'a str {
-        ""
-    }
-}
-
-/// `InstrumentationScope`.
-#[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
-    /// The message's bytes, unknown fields included.
-    pub bytes: &'a [u8],
-    /// `ScopeSpans.schema_url`.
-    pub schema_url: &'a str,
-    /// `name`.
-    pub name: &'a str,
-    /// `version`.
-    pub version: &'a str,
-}
+pub use request::{EntityRef, Request, Resource, ResourceSpans, Scope, ScopeSpans};
+pub use value::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 
 /// `Span`, scalars decoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Span<'a> {
     /// The message's bytes, unknown fields included.
     pub bytes: &'a [u8],
@@ -84,6 +53,45 @@ pub struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
+    /// Reads the scalar fields of the `Span` message in `bytes`.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Self {
+        let mut span = Self { bytes, ..Self::default() };
+        for field in Fields::new(bytes) {
+            match (field.number, field.value) {
+                // First the one that a span has most of.
+                (field::span::ATTRIBUTES, _) => {}
+                (field::span::TRACE_ID, FieldValue::Bytes(id)) => {
+                    span.trace_id = TraceId::from_slice(id).unwrap_or_default();
+                }
+                (field::span::SPAN_ID, FieldValue::Bytes(id)) => {
+                    span.span_id = SpanId::from_slice(id).unwrap_or_default();
+                }
+                (field::span::PARENT_SPAN_ID, FieldValue::Bytes(id)) => {
+                    span.parent_span_id = SpanId::from_slice(id).unwrap_or_default();
+                }
+                (field::span::TRACE_STATE, FieldValue::Bytes(state)) => span.trace_state = text(state),
+                (field::span::NAME, FieldValue::Bytes(name)) => span.name = text(name),
+                (field::span::KIND, FieldValue::Varint(kind)) => span.kind_number = enumeration(kind),
+                (field::span::START_TIME_UNIX_NANO, FieldValue::Fixed64(time)) => span.start = UnixNanos(time),
+                (field::span::END_TIME_UNIX_NANO, FieldValue::Fixed64(time)) => span.end = UnixNanos(time),
+                (field::span::FLAGS, FieldValue::Fixed32(flags)) => span.flags = flags,
+                (field::span::STATUS, FieldValue::Bytes(status)) => span.decode_status(status),
+                (field::span::DROPPED_ATTRIBUTES_COUNT, FieldValue::Varint(count)) => {
+                    span.dropped_attributes_count = low_32_bits(count);
+                }
+                (field::span::DROPPED_EVENTS_COUNT, FieldValue::Varint(count)) => {
+                    span.dropped_events_count = low_32_bits(count);
+                }
+                (field::span::DROPPED_LINKS_COUNT, FieldValue::Varint(count)) => {
+                    span.dropped_links_count = low_32_bits(count);
+                }
+                _ => {}
+            }
+        }
+        span
+    }
+
     /// `kind`.
     #[must_use]
     pub fn kind(&self) -> SpanKind {
@@ -102,24 +110,46 @@ impl<'a> Span<'a> {
         self.end.nanos_since(self.start)
     }
 
+    /// Whether the span has no parent.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        !self.parent_span_id.is_valid()
+    }
+
     /// `attributes`.
-    pub fn attributes(&self) -> impl Iterator<Item = KeyValue<'a>> + use<'a> {
-        std::iter::empty()
+    pub fn attributes(&self) -> impl Iterator<Item = KeyValue<'a>> + Clone + use<'a> {
+        repeated(self.bytes, field::span::ATTRIBUTES).map(KeyValue::decode)
+    }
+
+    /// The value of the first attribute called `key`.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<AnyValue<'a>> {
+        value::find(self.bytes, field::span::ATTRIBUTES, key)
     }
 
     /// `events`.
-    pub fn events(&self) -> impl Iterator<Item = Event<'a>> + use<'a> {
-        std::iter::empty()
+    pub fn events(&self) -> impl Iterator<Item = Event<'a>> + Clone + use<'a> {
+        repeated(self.bytes, field::span::EVENTS).map(Event::decode)
     }
 
     /// `links`.
-    pub fn links(&self) -> impl Iterator<Item = Link<'a>> + use<'a> {
-        std::iter::empty()
+    pub fn links(&self) -> impl Iterator<Item = Link<'a>> + Clone + use<'a> {
+        repeated(self.bytes, field::span::LINKS).map(Link::decode)
+    }
+
+    fn decode_status(&mut self, status: &'a [u8]) {
+        for field in Fields::new(status) {
+            match (field.number, field.value) {
+                (field::status::MESSAGE, FieldValue::Bytes(message)) => self.status_message = text(message),
+                (field::status::CODE, FieldValue::Varint(code)) => self.status_number = enumeration(code),
+                _ => {}
+            }
+        }
     }
 }
 
 /// `Span.Event`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Event<'a> {
     /// The message's bytes.
     pub bytes: &'a [u8],
@@ -131,8 +161,38 @@ pub struct Event<'a> {
     pub dropped_attributes_count: u32,
 }
 
+impl<'a> Event<'a> {
+    /// Reads the scalar fields of the `Event` message in `bytes`.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Self {
+        let mut event = Self { bytes, ..Self::default() };
+        for field in Fields::new(bytes) {
+            match (field.number, field.value) {
+                (field::event::TIME_UNIX_NANO, FieldValue::Fixed64(time)) => event.time = UnixNanos(time),
+                (field::event::NAME, FieldValue::Bytes(name)) => event.name = text(name),
+                (field::event::DROPPED_ATTRIBUTES_COUNT, FieldValue::Varint(count)) => {
+                    event.dropped_attributes_count = low_32_bits(count);
+                }
+                _ => {}
+            }
+        }
+        event
+    }
+
+    /// `attributes`.
+    pub fn attributes(&self) -> impl Iterator<Item = KeyValue<'a>> + Clone + use<'a> {
+        repeated(self.bytes, field::event::ATTRIBUTES).map(KeyValue::decode)
+    }
+
+    /// The value of the first attribute called `key`.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<AnyValue<'a>> {
+        value::find(self.bytes, field::event::ATTRIBUTES, key)
+    }
+}
+
 /// `Span.Link`. Ids are raw because empty ones are accepted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Link<'a> {
     /// The message's bytes.
     pub bytes: &'a [u8],
@@ -148,48 +208,33 @@ pub struct Link<'a> {
     pub dropped_attributes_count: u32,
 }
 
-/// `KeyValue`.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyValue<'a> {
-    /// The whole message's bytes, for lossless copies.
-    pub bytes: &'a [u8],
-    /// `key`.
-    pub key: &'a str,
-    /// `value`.
-    pub value: AnyValue<'a>,
+impl<'a> Link<'a> {
+    /// Reads the scalar fields of the `Link` message in `bytes`.
+    #[must_use]
+    pub fn decode(bytes: &'a [u8]) -> Self {
+        let mut link = Self { bytes, ..Self::default() };
+        for field in Fields::new(bytes) {
+            match (field.number, field.value) {
+                (field::link::TRACE_ID, FieldValue::Bytes(id)) => link.trace_id = id,
+                (field::link::SPAN_ID, FieldValue::Bytes(id)) => link.span_id = id,
+                (field::link::TRACE_STATE, FieldValue::Bytes(state)) => link.trace_state = text(state),
+                (field::link::FLAGS, FieldValue::Fixed32(flags)) => link.flags = flags,
+                (field::link::DROPPED_ATTRIBUTES_COUNT, FieldValue::Varint(count)) => {
+                    link.dropped_attributes_count = low_32_bits(count);
+                }
+                _ => {}
+            }
+        }
+        link
+    }
+
+    /// `attributes`.
+    pub fn attributes(&self) -> impl Iterator<Item = KeyValue<'a>> + Clone + use<'a> {
+        repeated(self.bytes, field::link::ATTRIBUTES).map(KeyValue::decode)
+    }
 }
 
-/// `AnyValue`.
-#[derive(Clone, Copy, Debug)]
-pub enum AnyValue<'a> {
-    /// No value set.
-    Empty,
-    /// `string_value`.
-    String(&'a str),
-    /// `bool_value`.
-    Bool(bool),
-    /// `int_value`.
-    Int(i64),
-    /// `double_value`.
-    Double(f64),
-    /// `bytes_value`.
-    Bytes(&'a [u8]),
-    /// `array_value`.
-    Array(ArrayValue<'a>),
-    /// `kvlist_value`.
-    KeyValueList(KeyValueList<'a>),
-}
-
-/// `ArrayValue`.
-#[derive(Clone, Copy, Debug)]
-pub struct ArrayValue<'a> {
-    /// The message's bytes.
-    pub bytes: &'a [u8],
-}
-
-/// `KeyValueList`.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyValueList<'a> {
-    /// The message's bytes.
-    pub bytes: &'a [u8],
+/// An enumeration's number: sent as a sign-extended 64-bit varint.
+const fn enumeration(varint: u64) -> i32 {
+    low_32_bits(varint).cast_signed()
 }
