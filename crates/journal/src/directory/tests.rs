@@ -1,0 +1,1 @@
+//! What every directory promises, and what each one adds.
