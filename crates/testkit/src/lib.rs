@@ -1,1 +1,3 @@
-//! testkit
+//! What tests share; a dev-dependency only.
+
+pub mod fixture;

@@ -127,11 +127,16 @@ impl<'a> Parser<'a> {
     }
 
     fn unary(&mut self) -> Result<Node, ParseError> {
-        let operator = match self.token {
-            Token::Not => UnaryOperator::Not,
-            Token::Subtract => UnaryOperator::Negate,
-            _ => return self.primary(),
-        };
+        // What recurses is kept apart from what does not, so that nesting takes small frames.
+        match self.token {
+            Token::Not => self.prefixed(UnaryOperator::Not),
+            Token::Subtract => self.prefixed(UnaryOperator::Negate),
+            Token::LeftParenthesis => self.parenthesised(),
+            _ => self.leaf(),
+        }
+    }
+
+    fn prefixed(&mut self, operator: UnaryOperator) -> Result<Node, ParseError> {
         let offset = self.offset;
         self.advance()?;
         if operator == UnaryOperator::Negate
@@ -165,18 +170,20 @@ impl<'a> Parser<'a> {
         literal.map(Some).ok_or_else(|| self.too_large(offset))
     }
 
-    fn primary(&mut self) -> Result<Node, ParseError> {
+    fn parenthesised(&mut self) -> Result<Node, ParseError> {
+        let offset = self.offset;
+        self.advance()?;
+        let inner = self.expression(1)?;
+        if self.token != Token::RightParenthesis {
+            return Err(self.unexpected("an operator or `)`"));
+        }
+        self.advance()?;
+        Ok(Node { offset, ..inner })
+    }
+
+    fn leaf(&mut self) -> Result<Node, ParseError> {
         let offset = self.offset;
         let expression = match &mut self.token {
-            Token::LeftParenthesis => {
-                self.advance()?;
-                let inner = self.expression(1)?;
-                if self.token != Token::RightParenthesis {
-                    return Err(self.unexpected("an operator or `)`"));
-                }
-                self.advance()?;
-                return Ok(Node { offset, ..inner });
-            }
             Token::Attribute { scope, key } => {
                 Expression::Field(Field::Attribute { scope: *scope, key: std::mem::take(key) })
             }
