@@ -5,8 +5,10 @@
 
 pub mod batch;
 pub mod field;
+pub mod json;
 pub mod protobuf;
 mod rebuild;
+pub mod response;
 #[cfg(test)]
 mod testing;
 pub mod validate;

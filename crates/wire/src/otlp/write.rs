@@ -103,22 +103,47 @@ pub fn put_message(out: &mut Vec<u8>, field: u32, body: impl FnOnce(&mut Vec<u8>
 /// 2: below 16 KiB, 3: below 2 MiB). A right guess saves moving the body; a wrong one costs only that.
 #[inline]
 pub fn put_message_of_length(out: &mut Vec<u8>, field: u32, length_bytes: usize, body: impl FnOnce(&mut Vec<u8>)) {
-    put_tag(out, field, 2);
-    let reserved = out.len();
-    let start = reserved + length_bytes;
-    out.resize(start, 0);
+    let start = begin_message(out, field, length_bytes);
     body(out);
-    let length = out.len() - start;
-    if varint_length(length) != length_bytes {
-        move_body(out, start, reserved + varint_length(length));
+    end_message(out, start);
+}
+
+/// An open message; see [`begin_message`].
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct OpenMessage {
+    /// Where the length is to be written.
+    length_at: usize,
+    /// Bytes reserved for it.
+    length_bytes: usize,
+}
+
+/// Begins a field that is a message, for callers that cannot use a closure. What is appended until [`end_message`]
+/// belongs to it.
+#[inline]
+pub fn begin_message(out: &mut Vec<u8>, field: u32, length_bytes: usize) -> OpenMessage {
+    put_tag(out, field, 2);
+    let length_at = out.len();
+    out.resize(length_at + length_bytes, 0);
+    OpenMessage { length_at, length_bytes }
+}
+
+/// Ends the message by writing its length before it.
+#[inline]
+pub fn end_message(out: &mut Vec<u8>, message: OpenMessage) {
+    let OpenMessage { length_at, length_bytes } = message;
+    let start = length_at + length_bytes;
+    let mut length = out.len() - start;
+    let needed = varint_length(length);
+    if needed != length_bytes {
+        move_body(out, start, length_at + needed);
     }
-    let mut value = length;
-    let last = reserved + varint_length(length) - 1;
-    for byte in &mut out[reserved..last] {
-        *byte = (value & 0x7f) as u8 | 0x80;
-        value >>= 7;
+    let last = length_at + needed - 1;
+    for byte in &mut out[length_at..last] {
+        *byte = (length & 0x7f) as u8 | 0x80;
+        length >>= 7;
     }
-    out[last] = value as u8;
+    out[last] = length as u8;
 }
 
 /// Moves everything from `from` on so that it begins at `to`.

@@ -1,0 +1,15 @@
+//! OTLP/JSON ⇄ protobuf (opentelemetry-proto `docs/specification.md`, "JSON Protobuf Encoding").
+//!
+//! Output is exactly the specification's: lowerCamelCase names, ids in hexadecimal, 64-bit integers as decimal strings,
+//! enumerations as numbers, bytes as base64, default values left out. Input is as lenient as the collector: also
+//! snake_case names, 64-bit integers as numbers, names of enumerations; unknown names are skipped, null is absent.
+
+mod read;
+mod schema;
+mod write;
+
+pub use read::{InvalidJson, read_request};
+pub use write::{put_json_double, put_json_string, write_traces};
+
+#[cfg(test)]
+mod tests;
