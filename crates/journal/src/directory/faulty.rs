@@ -66,11 +66,25 @@ impl FaultyDirectory {
         shared.faults.failing.extend(next..next.saturating_add(count));
     }
 
+    /// Lets the power fail in the operation that many after the next one.
+    pub fn fail_power_after(&self, count: u64) {
+        let mut shared = self.shared();
+        shared.faults.power_fails_at = shared.operations.checked_add(count);
+    }
+
     /// Turns the power off (if it still is on) and gives the disk as it is found afterwards.
     #[must_use]
     pub fn power_off(&self, survival: Survival) -> MemoryDirectory {
         self.shared().has_power = false;
         self.disk.after_power_loss(survival)
+    }
+
+    /// Ends the process that uses this directory: its operations fail from now on, the disk below is as it was, also in
+    /// what it has not made durable yet.
+    #[must_use]
+    pub fn kill(&self) -> MemoryDirectory {
+        self.shared().has_power = false;
+        self.disk.clone()
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -197,7 +211,10 @@ impl WritableFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
         self.directory.check_power()?;
         let Err(error) = self.directory.operation() else { return self.file.sync() };
-        self.directory.disk.fail_sync(&self.path);
+        // Without power, or with the process gone, the kernel was never asked.
+        if self.directory.has_power() {
+            self.directory.disk.fail_sync(&self.path);
+        }
         Err(error)
     }
 }

@@ -24,7 +24,7 @@ const DEFAULT_CAPACITY_BYTES: u64 = 1 << 40;
 pub enum Survival {
     /// Nothing: the worst disk that still keeps its promises.
     Nothing,
-    /// All: the process was killed, the machine lives.
+    /// All: the disk was quick.
     Everything,
     /// Some of it, decided by this seed.
     Random(u64),

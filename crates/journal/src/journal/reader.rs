@@ -70,7 +70,7 @@ impl Reader {
 
     /// The segment that holds the next frame, if that is durable.
     fn segment(&self) -> Option<Segment> {
-        lock(&self.segments).iter().find(|segment| segment.last >= self.next).copied()
+        lock(&self.segments).iter().find(|segment| segment.last >= self.next.max(segment.first)).copied()
     }
 
     fn is_listed(&self, segment: Segment) -> bool {

@@ -146,9 +146,7 @@ impl Recoverer<'_> {
             end = End::At(header.previous_length);
             expected = Some(header.previous);
         }
-        if let Some(first) = expected.filter(|first| *first > Sequence(0)) {
-            self.report_missing(first, links.last());
-        }
+        // That the oldest one names another says nothing: `remove_through` took it.
         links.reverse();
         Ok(links)
     }
@@ -233,9 +231,10 @@ impl Recoverer<'_> {
         self.directory.remove(&join(self.folder, &segment_name(file.first))).map_err(failed("clean", self.folder))
     }
 
-    /// Names a segment that is not there, unless it was one to be removed.
+    /// Names a segment that is not there, unless it was one to be removed or was set aside before.
     fn report_missing(&mut self, first: Sequence, next: Option<&Link>) {
-        if next.is_some_and(|next| next.first > self.after.next()) {
+        let was_needed = next.is_some_and(|next| next.first > self.after.next());
+        if was_needed && !self.known_damage.contains(&first) {
             let path = join(self.folder, &segment_name(first));
             self.recovery.damaged.push(format!("segment {path} is missing"));
         }

@@ -1,22 +1,27 @@
-//! The journal against a model.
+//! The journal's promises one by one; [`model`] tries them in any order, [`damage`] with every bit wrong.
 
+mod damage;
+mod model;
+
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::directory::Directory;
+use crate::directory::faulty::{FaultyDirectory, Faults};
 use crate::directory::files::FilesDirectory;
 use crate::directory::memory::{MemoryDirectory, Survival};
-use crate::journal::{Codec, Journal, JournalError, Options, Recovery, Sequence};
+use crate::journal::{Codec, Journal, JournalError, Options, Recovery, Sequence, WRITE_BYTES};
 
-pub(super) type Frames = Vec<(u64, Vec<u8>)>;
+type Frames = Vec<(u64, Vec<u8>)>;
 
-pub(super) fn options(codec: Codec) -> Options {
+fn options(codec: Codec) -> Options {
     Options { segment_bytes: 400, codec, ..Options::default() }
 }
 
 /// Opens the journal in `log` and returns it with what it replayed.
-pub(super) fn open(
+fn open(
     directory: &Arc<dyn Directory>,
     options: Options,
     after: u64,
@@ -76,4 +81,145 @@ fn power_loss_keeps_what_was_synced() {
     let (_, found, recovery) = open(&disk, options(Codec::Raw), 0).expect("it opens");
     assert_eq!(found, frames(1..=20));
     assert_eq!(recovery, Recovery { frames: 20, ..Recovery::default() });
+}
+
+#[test]
+fn full_disk_refuses_and_recovers() {
+    let memory = MemoryDirectory::new();
+    let directory: Arc<dyn Directory> = Arc::new(memory.clone());
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    append_and_sync(&mut journal, 1..=3);
+    let durable = journal.bytes_on_disk();
+    memory.set_capacity(durable + 10);
+    for _ in 0..3 {
+        journal.append(&payload(4)).expect("it is not written yet");
+        let refused = journal.sync().expect_err("the disk is full");
+        assert_eq!(refused.io_kind(), Some(io::ErrorKind::StorageFull));
+        assert_eq!(journal.bytes_on_disk(), durable);
+        assert_eq!(memory.space().expect("it is asked in memory").free, 10, "a failed write leaves nothing behind");
+    }
+    memory.set_capacity(1 << 20);
+    let sequence = journal.append(b"there is space again").expect("there is space");
+    assert!(sequence > Sequence(3));
+    journal.sync().expect("there is space");
+    let disk: Arc<dyn Directory> = Arc::new(memory.after_power_loss(Survival::Nothing));
+    let (_, found, recovery) = open(&disk, options(Codec::Raw), 0).expect("it opens");
+    let mut expected = frames(1..=3);
+    expected.push((sequence.0, b"there is space again".to_vec()));
+    assert_eq!(found, expected);
+    assert_eq!(recovery.damaged, Vec::<String>::new());
+}
+
+#[test]
+fn failed_append_fails_the_whole_group_once() {
+    let disk = MemoryDirectory::new();
+    let faulty = FaultyDirectory::new(disk, Faults::default());
+    let directory: Arc<dyn Directory> = Arc::new(faulty.clone());
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    journal.append(b"lost with the next one").expect("it is not written yet");
+    faulty.fail_next(1);
+    let huge = vec![7; WRITE_BYTES];
+    journal.append(&huge).expect_err("it is written at once");
+    journal.append(b"taken, but of the same group").expect("it is not written yet");
+    assert!(matches!(journal.sync(), Err(JournalError::Lost { .. })));
+    journal.append(&huge).expect("the disk is well again");
+    journal.sync().expect("the disk is well again");
+    let (_, found, recovery) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    assert_eq!(found, vec![(4, huge)]);
+    assert_eq!(recovery, Recovery { frames: 1, ..Recovery::default() });
+}
+
+#[test]
+fn what_a_failed_sync_left_behind_is_not_taken_for_damage() {
+    let faulty = FaultyDirectory::new(MemoryDirectory::new(), Faults::default());
+    let directory: Arc<dyn Directory> = Arc::new(faulty.clone());
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    append_and_sync(&mut journal, 1..=2);
+    journal.append(&payload(3)).expect("it is not written yet");
+    // The write fails half-way, and so does shortening the file.
+    faulty.fail_next(2);
+    journal.sync().expect_err("the disk fails");
+    append_and_sync(&mut journal, 4..=5);
+    let (_, found, recovery) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    assert_eq!(found, [frames(1..=2), frames(4..=5)].concat());
+    assert_eq!(recovery.damaged, Vec::<String>::new());
+}
+
+#[test]
+fn removal_keeps_the_last_sequence() {
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    for number in 1..=20 {
+        append_and_sync(&mut journal, number..=number);
+    }
+    let before = directory.list("log").expect("it is there").len();
+    journal.remove_through(Sequence(10)).expect("files can be removed");
+    let (_, found, recovery) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    assert!(directory.list("log").expect("it is there").len() < before);
+    assert!(found.ends_with(&frames(11..=20)), "frames above the limit stay");
+    assert!(found.len() < 20, "segments below the limit go");
+    assert_eq!(recovery.damaged, Vec::<String>::new());
+    journal.remove_through(Sequence(20)).expect("files can be removed");
+    assert_eq!(directory.list("log").expect("it is there").len(), 1);
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 20).expect("it opens");
+    append_and_sync(&mut journal, 21..=21);
+}
+
+#[test]
+fn sequences_stay_above_what_the_owner_has_seen() {
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 1000).expect("it opens");
+    assert_eq!(journal.append(b"first").expect("there is space"), Sequence(1001));
+}
+
+#[test]
+fn reader_follows_the_writer_and_skips_what_was_removed() {
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let (mut journal, ..) = open(&directory, options(Codec::Zstd), 0).expect("it opens");
+    let mut reader = journal.read_from(Sequence(3)).expect("it opens");
+    let mut next = || reader.next_frame().expect("nothing is damaged").map(|(sequence, bytes)| (sequence.0, bytes.to_vec()));
+    assert_eq!(next(), None);
+    append_and_sync(&mut journal, 1..=4);
+    assert_eq!(next(), Some((3, payload(3))));
+    journal.append(&payload(5)).expect("there is space");
+    assert_eq!(next(), Some((4, payload(4))));
+    assert_eq!(next(), None, "frame 5 is not durable");
+    journal.sync().expect("there is space");
+    for number in 6..=40 {
+        append_and_sync(&mut journal, number..=number);
+    }
+    assert_eq!(next(), Some((5, payload(5))));
+    journal.remove_through(Sequence(20)).expect("files can be removed");
+    let rest: Frames = std::iter::from_fn(next).collect();
+    assert!(rest.ends_with(&frames(21..=40)));
+    assert!(rest.is_sorted_by(|left, right| left.0 < right.0));
+}
+
+#[test]
+fn payloads_over_the_limit_are_refused_and_change_nothing() {
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let limited = Options { max_payload_bytes: 100, ..options(Codec::Zstd) };
+    let (mut journal, ..) = open(&directory, limited.clone(), 0).expect("it opens");
+    journal.append(&[1; 100]).expect("it is just short enough");
+    assert!(matches!(journal.append(&[1; 101]), Err(JournalError::TooLong { length: 101, limit: 100 })));
+    journal.append(b"").expect("an empty payload is one");
+    journal.sync().expect("there is space");
+    let smaller = Options { max_payload_bytes: 10, ..limited };
+    let (_, found, _) = open(&directory, smaller, 0).expect("what was written under a higher limit is read");
+    assert_eq!(found, vec![(1, vec![1; 100]), (2, Vec::new())]);
+}
+
+#[test]
+fn replay_stops_where_the_owner_refuses() {
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    append_and_sync(&mut journal, 1..=5);
+    let mut refuse = |sequence: Sequence, _: Bytes| match sequence {
+        Sequence(3) => Err(JournalError::Replay { sequence: 3, reason: "no batch".to_owned() }),
+        _ => Ok(()),
+    };
+    let refused = Journal::open(Arc::clone(&directory), "log", options(Codec::Raw), Sequence(0), &mut refuse);
+    assert!(matches!(refused, Err(JournalError::Replay { sequence: 3, .. })));
+    let (_, found, _) = open(&directory, options(Codec::Raw), 0).expect("it opens");
+    assert_eq!(found, frames(1..=5));
 }
