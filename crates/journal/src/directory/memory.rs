@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::directory::{Directory, Entry, ReadableFile, Space, WritableFile, check_folder, check_path, parent};
 
 /// Unit in which a disk writes: torn and lost writes are multiples of it, except at the end of a file.
-const SECTOR_BYTES: usize = 512;
+pub(crate) const SECTOR_BYTES: usize = 512;
 
 /// The volume's size where none is set.
 const DEFAULT_CAPACITY_BYTES: u64 = 1 << 40;

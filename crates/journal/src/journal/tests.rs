@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::directory::Directory;
-use crate::directory::faulty::{FaultyDirectory, Faults};
+use crate::directory::faulty::{Faults, FaultyDirectory};
 use crate::directory::files::FilesDirectory;
 use crate::directory::memory::{MemoryDirectory, Survival};
 use crate::journal::{Codec, Journal, JournalError, Options, Recovery, Sequence, WRITE_BYTES};
@@ -177,7 +177,8 @@ fn reader_follows_the_writer_and_skips_what_was_removed() {
     let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
     let (mut journal, ..) = open(&directory, options(Codec::Zstd), 0).expect("it opens");
     let mut reader = journal.read_from(Sequence(3)).expect("it opens");
-    let mut next = || reader.next_frame().expect("nothing is damaged").map(|(sequence, bytes)| (sequence.0, bytes.to_vec()));
+    let mut next =
+        || reader.next_frame().expect("nothing is damaged").map(|(sequence, bytes)| (sequence.0, bytes.to_vec()));
     assert_eq!(next(), None);
     append_and_sync(&mut journal, 1..=4);
     assert_eq!(next(), Some((3, payload(3))));

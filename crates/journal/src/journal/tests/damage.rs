@@ -29,7 +29,13 @@ fn journal(codec: Codec) -> (MemoryDirectory, Vec<(String, u64, Frames)>) {
 }
 
 /// Opens a damaged journal, checks what it hands out, and that it works on without another report.
-fn check(disk: &MemoryDirectory, codec: Codec, segments: &[(String, u64, Frames)], damaged: usize, what: &str) -> Recovery {
+fn check(
+    disk: &MemoryDirectory,
+    codec: Codec,
+    segments: &[(String, u64, Frames)],
+    damaged: usize,
+    what: &str,
+) -> Recovery {
     let directory: Arc<dyn Directory> = Arc::new(disk.clone());
     let (journal, found, recovery) = open(&directory, options(codec), 0).expect("damage is not fatal");
     for (index, (_, _, sound)) in segments.iter().enumerate() {

@@ -9,28 +9,41 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::directory::Directory;
-use crate::directory::faulty::{FaultyDirectory, Faults};
+use crate::directory::faulty::{Faults, FaultyDirectory};
 use crate::directory::memory::{MemoryDirectory, Survival};
 use crate::journal::tests::{Frames, open, options};
 use crate::journal::{Codec, Journal, Reader, Sequence, lock};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Append { length: usize },
+    Append {
+        length: usize,
+    },
     Sync,
     /// Removes through the promised frame at this part of all.
-    Remove { percent: u64 },
+    Remove {
+        percent: u64,
+    },
     /// The next so many operations of the disk fail.
-    Fail { operations: u64 },
+    Fail {
+        operations: u64,
+    },
     /// So many more bytes fit on the disk.
-    Full { bytes: u64 },
+    Full {
+        bytes: u64,
+    },
     Space,
     /// The power fails now, or, if set, in the middle of recovery too.
-    PowerLoss { seed: u64, again_at: Option<u64> },
+    PowerLoss {
+        seed: u64,
+        again_at: Option<u64>,
+    },
     /// The process is killed and started again.
     Kill,
     /// Nothing works any more after so many operations, until one of the two above.
-    Stop { operations: u64 },
+    Stop {
+        operations: u64,
+    },
     Read,
 }
 
@@ -160,7 +173,10 @@ impl World {
     fn check(&self, found: &Frames) {
         assert!(found.is_sorted_by(|left, right| left.0 < right.0), "strictly in order");
         for (sequence, payload) in found {
-            assert!(self.appended.get(sequence).is_some_and(|known| known.contains(payload)), "frame {sequence} is ours");
+            assert!(
+                self.appended.get(sequence).is_some_and(|known| known.contains(payload)),
+                "frame {sequence} is ours"
+            );
         }
         for (sequence, payload) in &self.promised {
             let index = found.binary_search_by_key(sequence, |frame| frame.0);
