@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rootspan_model::ids::TraceId;
-use rootspan_store::store::{QueryError, QueryLimits, Store, StoredTrace};
+use rootspan_store::store::{QueryError, QueryLimits, Store};
 use tokio::time::Instant;
 
-/// Estimated bytes of index and analysis for each span.
-const BYTES_PER_SPAN: usize = 256;
+use crate::loaded_trace::LoadedTrace;
 
 /// How old a trace may be. A span must be found a second after it was acknowledged.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -24,29 +23,30 @@ pub(crate) enum Freshness {
     Current,
     /// What a page that was opened within the last minute shows.
     AsShown,
+    /// Everything that has arrived.
+    Latest,
 }
 
-/// A trace in memory.
-#[derive(Debug)]
-pub(crate) struct LoadedTrace {
-    /// What the store has.
-    pub(crate) stored: StoredTrace,
+/// A trace and when it was read.
+#[derive(Clone, Debug)]
+struct Entry {
+    id: TraceId,
+    trace: Arc<LoadedTrace>,
     /// The store's count of spans when it was read: as long as it stands still, nothing can have been added.
     ingested_spans: u64,
     read_at: Instant,
 }
 
-impl LoadedTrace {
+impl Entry {
     fn is_fresh(&self, freshness: Freshness, ingested_spans: u64, now: Instant) -> bool {
         let age = now.duration_since(self.read_at);
+        // Retention removes without counting, hence the limit also then.
+        let unchanged = self.ingested_spans == ingested_spans && age < SHOWN_FOR;
         match freshness {
-            Freshness::Current => age < FRESH_FOR || (self.ingested_spans == ingested_spans && age < SHOWN_FOR),
+            Freshness::Current => age < FRESH_FOR || unchanged,
             Freshness::AsShown => age < SHOWN_FOR,
+            Freshness::Latest => unchanged,
         }
-    }
-
-    fn bytes(&self) -> usize {
-        self.stored.batch.bytes().len() + self.stored.batch.span_count() * BYTES_PER_SPAN
     }
 }
 
@@ -55,7 +55,7 @@ impl LoadedTrace {
 pub(crate) struct TraceCache {
     max_bytes: usize,
     /// Most recently used last. A handful of entries: searching them is cheaper than a map.
-    entries: Mutex<VecDeque<(TraceId, Arc<LoadedTrace>)>>,
+    entries: Mutex<VecDeque<Entry>>,
 }
 
 impl TraceCache {
@@ -78,32 +78,35 @@ impl TraceCache {
             return Ok(Some(found));
         }
         let Some(stored) = store.trace(id, limits)? else { return Ok(None) };
-        let loaded = Arc::new(LoadedTrace { stored, ingested_spans, read_at });
-        self.put(*id, &loaded);
-        Ok(Some(loaded))
+        let trace = Arc::new(LoadedTrace::new(stored));
+        self.put(Entry { id: *id, trace: Arc::clone(&trace), ingested_spans, read_at });
+        Ok(Some(trace))
     }
 
     fn get(&self, id: &TraceId, freshness: Freshness, ingested: u64, now: Instant) -> Option<Arc<LoadedTrace>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = entries.iter().position(|(known, _)| known == id)?;
-        let entry = entries.remove(index)?;
-        if !entry.1.is_fresh(freshness, ingested, now) {
+        let index = entries.iter().position(|entry| entry.id == *id)?;
+        if !entries.get(index)?.is_fresh(freshness, ingested, now) {
             return None;
         }
-        let loaded = Arc::clone(&entry.1);
+        let entry = entries.remove(index)?;
+        let trace = Arc::clone(&entry.trace);
         entries.push_back(entry);
-        Some(loaded)
+        Some(trace)
     }
 
-    fn put(&self, id: TraceId, loaded: &Arc<LoadedTrace>) {
+    fn put(&self, new: Entry) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|(known, _)| *known != id);
-        entries.push_back((id, Arc::clone(loaded)));
-        let mut bytes: usize = entries.iter().map(|(_, loaded)| loaded.bytes()).sum();
+        entries.retain(|entry| entry.id != new.id);
+        entries.push_back(new);
+        let mut bytes: usize = entries.iter().map(|entry| entry.trace.bytes()).sum();
         while bytes > self.max_bytes
-            && let Some((_, removed)) = entries.pop_front()
+            && let Some(removed) = entries.pop_front()
         {
-            bytes -= removed.bytes();
+            bytes -= removed.trace.bytes();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

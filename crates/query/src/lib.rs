@@ -20,7 +20,11 @@ mod compression;
 mod error;
 pub mod guard;
 pub mod limits;
+mod loaded_trace;
 mod queries;
 pub mod server;
+mod stream;
 mod task;
+#[cfg(test)]
+mod testing;
 mod ui;

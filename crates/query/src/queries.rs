@@ -9,9 +9,10 @@ use rootspan_model::ids::TraceId;
 use rootspan_store::store::{QueryLimits, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cache::{Freshness, LoadedTrace, TraceCache};
+use crate::cache::{Freshness, TraceCache};
 use crate::error::ApiError;
 use crate::limits;
+use crate::loaded_trace::LoadedTrace;
 
 /// The store, as requests may use it.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Queries {
     cache: TraceCache,
     turns: Arc<Semaphore>,
     exports: Arc<Semaphore>,
+    queue_wait: Duration,
 }
 
 /// What one query gets.
@@ -50,6 +52,7 @@ impl Queries {
             cache: TraceCache::new(limits::CACHE_BYTES),
             turns: Arc::new(Semaphore::new(limits::CONCURRENT_QUERIES)),
             exports: Arc::new(Semaphore::new(limits::CONCURRENT_EXPORTS)),
+            queue_wait: limits::QUEUE_WAIT,
         }
     }
 
@@ -65,7 +68,7 @@ impl Queries {
         T: Send + 'static,
         F: FnOnce(&Scope<'_>) -> Result<T, ApiError> + Send + 'static,
     {
-        let turn = turn(&self.turns).await?;
+        let turn = self.turn(&self.turns).await?;
         let queries = Arc::clone(self);
         let cancel = Arc::new(AtomicBool::new(false));
         let on_drop = CancelOnDrop(Arc::clone(&cancel));
@@ -85,20 +88,18 @@ impl Queries {
 
     /// A turn for an export: held while the client reads, so it must not take one from the queries.
     pub(crate) async fn export_turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        turn(&self.exports).await
+        self.turn(&self.exports).await
     }
-}
 
-async fn turn(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
-    let wait: Duration = limits::QUEUE_WAIT;
-    match tokio::time::timeout(wait, Arc::clone(semaphore).acquire_owned()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        // The semaphore is never closed; both cases mean that there is no turn.
-        Ok(Err(_)) | Err(_) => Err(ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("{} queries are running; none ended within {wait:?}", limits::CONCURRENT_QUERIES),
-        )
-        .hint("try again")),
+    async fn turn(&self, semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+        match tokio::time::timeout(self.queue_wait, Arc::clone(semaphore).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The semaphore is never closed; both cases mean that there is no turn.
+            Ok(Err(_)) | Err(_) => {
+                let message = format!("too many queries are running; none ended within {:?}", self.queue_wait);
+                Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message).hint("try again"))
+            }
+        }
     }
 }
 

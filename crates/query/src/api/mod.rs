@@ -6,7 +6,9 @@ mod cursor;
 mod names;
 mod parameters;
 mod search;
+mod span;
 mod status;
+mod trace;
 
 use std::sync::Arc;
 
@@ -36,6 +38,9 @@ impl Shared {
 pub(crate) fn router(shared: Shared) -> Router {
     let v1 = Router::new()
         .route("/search", get(search::search))
+        .route("/traces/{trace}", get(trace::export))
+        .route("/traces/{trace}/view", get(trace::view))
+        .route("/traces/{trace}/spans/{span}", get(span::span))
         .route("/services", get(names::services))
         .route("/operations", get(names::operations))
         .route("/status", get(status::status))

@@ -2,7 +2,6 @@
 //!
 //! Plain HTTP only: a server behind TLS is behind a proxy, and then on the other side of it.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +12,9 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rootspan_model::ids::TraceId;
+use rootspan_wire::otlp::batch::TraceBatch;
+use rootspan_wire::otlp::json::read_request;
+use rootspan_wire::otlp::validate::Limits;
 use serde::de::DeserializeOwned;
 
 use crate::answers::{ErrorAnswer, ErrorBody, OperationsAnswer, SearchAnswer, ServicesAnswer, StatusAnswer};
@@ -137,6 +139,19 @@ impl Client {
         }
     }
 
+    /// The whole trace; `None` if the server does not have it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn trace(&self, id: &TraceId) -> Result<Option<TraceBatch>, ClientError> {
+        let Some(json) = self.trace_json(id).await? else { return Ok(None) };
+        // The server has these spans because it accepted them; limits are for strangers.
+        let limits =
+            Limits { attributes: usize::MAX, events_and_links: usize::MAX, spans: usize::MAX, ..Limits::default() };
+        let read = read_request(&json, &limits).map_err(|error| self.odd(error.to_string()))?;
+        Ok(Some(read.batch))
+    }
+
     /// The names of all services.
     ///
     /// # Errors
@@ -215,8 +230,7 @@ fn with_query(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
             if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
                 target.push(char::from(byte));
             } else {
-                // Writing to a string does not fail.
-                let _ = write!(target, "%{byte:02X}");
+                target.push_str(&format!("%{byte:02X}"));
             }
         }
         separator = '&';

@@ -111,22 +111,22 @@ impl Guard {
         Self { allowed_hosts, auth }
     }
 
-    fn check(&self, request: &Request) -> Result<(), Response> {
+    /// The answer to a request that may not come in.
+    fn refusal(&self, request: &Request) -> Option<Response> {
         if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_BYTES) {
             let message = format!("the address is longer than {URI_BYTES} bytes");
-            return Err(ApiError::new(StatusCode::URI_TOO_LONG, message).into_response());
+            return Some(ApiError::new(StatusCode::URI_TOO_LONG, message).into_response());
         }
         let local = request.extensions().get::<LocalAddress>().map(|LocalAddress(address)| address.ip());
-        self.check_host(request.headers(), request.uri(), local).map_err(IntoResponse::into_response)?;
-        let Some(auth) = &self.auth else { return Ok(()) };
-        if auth.admits(request.headers()) {
-            return Ok(());
+        if let Err(error) = self.check_host(request.headers(), request.uri(), local) {
+            return Some(error.into_response());
         }
+        let auth = self.auth.as_ref().filter(|auth| !auth.admits(request.headers()))?;
         let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "credentials are missing or wrong")
             .hint("send the Authorization header that extensions.ui.auth of the configuration asks for")
             .into_response();
         response.headers_mut().insert(WWW_AUTHENTICATE, auth.challenge());
-        Err(response)
+        Some(response)
     }
 
     /// RFC 9112 section 3.2: exactly one Host header; the authority of an absolute-form target must agree as well.
@@ -135,9 +135,9 @@ impl Guard {
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(ApiError::bad_request("the request needs exactly one Host header"));
         };
-        let authorities = [value.to_str().ok(), uri.authority().map(http::uri::Authority::as_str)];
-        for authority in authorities.into_iter().enumerate().filter(|(index, text)| *index == 0 || text.is_some()) {
-            let Some(host) = authority.1.and_then(host_of) else {
+        let target = uri.authority().map(|authority| Some(authority.as_str()));
+        for authority in std::iter::once(value.to_str().ok()).chain(target) {
+            let Some(host) = authority.and_then(host_of) else {
                 return Err(ApiError::bad_request("the Host header is not a host name or address"));
             };
             if !self.accepts(&host, local) {
@@ -166,9 +166,9 @@ pub(crate) fn protect(router: Router, guard: Guard) -> Router {
 }
 
 async fn enforce(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let mut response = match guard.check(&request) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal,
+    let mut response = match guard.refusal(&request) {
+        None => next.run(request).await,
+        Some(refusal) => refusal,
     };
     let headers = response.headers_mut();
     for (name, value) in [

@@ -179,6 +179,3 @@ fn listen(bind: Bind) -> Result<tokio::net::TcpListener, StartError> {
         _ => StartError::Listen { address, source },
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,7 +38,7 @@ impl Asset {
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// What a binary without the build serves. Plain, because the policy allows no inline style.
-const HOW_TO_BUILD: &str = include_str!("not_embedded.html");
+static HOW_TO_BUILD: Asset = Asset::new("not_embedded.html", include_bytes!("not_embedded.html"), "\"not-embedded\"");
 
 /// First parts of paths that belong to APIs, present or to come: a page there would look like an answer.
 const RESERVED: [&str; 4] = ["api", "jaeger", "tempo", "debug"];
@@ -73,10 +73,7 @@ fn respond(assets: &'static [Asset], path: &str, headers: &HeaderMap) -> Respons
             .hint("reload the page: rootspan was probably updated")
             .into_response();
     }
-    match find(assets, "index.html") {
-        Some(index) => file(index, headers),
-        None => html(HOW_TO_BUILD),
-    }
+    file(find(assets, "index.html").unwrap_or(&HOW_TO_BUILD), headers)
 }
 
 fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
@@ -107,13 +104,6 @@ fn file(asset: &'static Asset, headers: &HeaderMap) -> Response {
     if packed.is_some() && !unchanged {
         out.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    response
-}
-
-fn html(text: &'static str) -> Response {
-    let mut response = text.into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -1,1 +1,0 @@
-//! A real server on a port of the system's choice.
