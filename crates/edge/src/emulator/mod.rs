@@ -1,5 +1,206 @@
-//! A CloudFront on this machine.
+//! A CloudFront on this machine: one distribution with one origin.
+//!
+//! It runs the viewer-request function in [`sandbox`] under CloudFront's header rules, keeps what may be kept, forwards
+//! the rest, and writes an access-log record for every request, which it delivers as Amazon Data Firehose does. What it
+//! did is also in its own ledger, so that traces can be compared with the truth.
+//!
+//! ```text
+//! viewer ─▶ Emulator ─▶ Distribution ─▶ function, cache, origin
+//!                            │
+//!                            └ Exchange ends ─▶ ledger, and Outbox ─▶ Courier ─▶ Firehose endpoint
+//! ```
+//!
+//! Not emulated yet: viewer-response and Lambda@Edge functions, origin and cache policies (every viewer header reaches the
+//! origin, the key is host, path and query), revalidation, request collapsing, error pages, HTTP/2 and TLS.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use self::cache::Cache;
+use self::delivery::{Courier, DeliveryCounts, stop_limit};
+use self::distribution::Distribution;
+use self::exchange::Sinks;
+use self::ledger::Ledger;
+use self::random::Random;
+use self::sandbox::FunctionCode;
+
+mod cache;
 mod clock;
+pub mod config;
+pub mod delivery;
+mod distribution;
+mod event;
+mod exchange;
 pub(crate) mod headers;
-mod sandbox;
+pub mod ledger;
+mod random;
+mod record;
+pub mod sandbox;
+
+pub use self::config::{Behavior, CLASS_HEADER, Config, Delivery, PROTOCOL_HEADER, StartError, ViewerProtocol};
+pub use self::ledger::{LedgerEntry, ResultType};
+
+/// How long open requests may take once the emulator was told to stop.
+const CLOSE_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Starts emulators.
+#[derive(Clone, Copy, Debug)]
+pub struct Emulator;
+
+/// An emulator that is serving.
+#[derive(Debug)]
+pub struct Running {
+    /// Where viewers connect.
+    pub address: SocketAddr,
+    sinks: Arc<Sinks>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    courier: Option<(JoinHandle<()>, std::time::Duration)>,
+}
+
+/// What was done, when it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Every request, in the order in which they ended.
+    pub ledger: Vec<LedgerEntry>,
+    /// Older requests that the ledger did not keep.
+    pub forgotten: u64,
+    /// What became of the log records; `None` without delivery.
+    pub delivery: Option<DeliveryCounts>,
+}
+
+impl Emulator {
+    /// Starts serving. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be used or the address is taken.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let function = config.function.as_deref().map(FunctionCode::new).transpose().map_err(StartError::Function)?;
+        let origin = config::http_address("origin", &config.origin)?;
+        let listener = TcpListener::bind(config.listen).await;
+        let listen_error = |source| StartError::Listen { address: config.listen, source };
+        let listener = listener.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+
+        let (stop, stopping) = watch::channel(false);
+        let random = Arc::new(Random::new(config.seed, clock::unix_millis()));
+        let (outbox, courier) = match config.delivery.clone() {
+            Some(delivery) => {
+                let endpoint = config::http_address("delivery endpoint", &delivery.endpoint)?;
+                let limit = stop_limit(&delivery);
+                let (outbox, courier) = Courier::new(delivery, endpoint, Arc::clone(&random), stopping.clone());
+                (Some(outbox), Some((tokio::spawn(courier.run()), limit)))
+            }
+            None => (None, None),
+        };
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(config.origin_connect_timeout));
+        connector.set_nodelay(true);
+        let sinks = Arc::new(Sinks { ledger: Ledger::new(config.ledger_max_entries), outbox });
+        let distribution = Distribution {
+            behaviors: config.resolved_behaviors(),
+            origin,
+            function,
+            cache: Arc::new(Cache::new(config.cache_max_bytes)),
+            sinks: Arc::clone(&sinks),
+            random,
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            config,
+        };
+        let server = tokio::spawn(serve(listener, Arc::new(distribution), stopping));
+        Ok(Running { address, sinks, stop, server, courier })
+    }
+}
+
+impl Running {
+    /// The requests that have ended so far.
+    #[must_use]
+    pub fn ledger(&self) -> Vec<LedgerEntry> {
+        self.sinks.ledger.snapshot().0
+    }
+
+    /// What became of the log records so far; `None` without delivery.
+    #[must_use]
+    pub fn delivery(&self) -> Option<DeliveryCounts> {
+        self.sinks.outbox.as_ref().map(delivery::Outbox::counts)
+    }
+
+    /// Stops listening, lets open requests end, delivers the records that wait, and says what was done.
+    pub async fn shutdown(self) -> Summary {
+        self.stop.send_replace(true);
+        if self.server.await.is_err() {
+            tracing::error!("the emulator's server ended by a panic");
+        }
+        if let (Some(outbox), Some((mut courier, limit))) = (&self.sinks.outbox, self.courier) {
+            outbox.close();
+            if timeout(limit, &mut courier).await.is_err() {
+                courier.abort();
+                outbox.fail_rest();
+            }
+        }
+        let (ledger, forgotten) = self.sinks.ledger.snapshot();
+        Summary { ledger, forgotten, delivery: self.sinks.outbox.as_ref().map(delivery::Outbox::counts) }
+    }
+}
+
+/// Accepts viewers until told to stop, then lets their requests end.
+async fn serve(listener: TcpListener, distribution: Arc<Distribution>, mut stopping: watch::Receiver<bool>) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(distribution.config.max_connections.max(1)));
+    loop {
+        // All branches are cancel-safe: a place or a connection that is not taken is not lost.
+        let accepted = tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+            accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, listener.accept().await)
+            } => accepted,
+        };
+        let (Ok(place), accepted) = accepted else { break };
+        let (stream, viewer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or the viewer was gone: both pass.
+                tracing::warn!(%error, "accepting a viewer failed");
+                sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "setting TCP_NODELAY failed");
+        }
+        let distribution = Arc::clone(&distribution);
+        let service = service_fn(move |request| {
+            let distribution = Arc::clone(&distribution);
+            async move { Ok::<_, Infallible>(distribution.serve(viewer, request).await) }
+        });
+        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A viewer that leaves is an error here and an ordinary record in the log.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection of a viewer ended");
+            }
+            drop(place);
+        });
+    }
+    if timeout(CLOSE_LIMIT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still open when the emulator stopped");
+    }
+}
+
+#[cfg(test)]
+mod tests;

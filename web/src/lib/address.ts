@@ -1,0 +1,86 @@
+// What the address bar holds. Everything that is seen can be read back from it.
+
+import { readRange, writeRange, type TimeRange } from './range';
+
+/** The search page. */
+export interface SearchAddress {
+  query: string;
+  range: TimeRange;
+  live: boolean;
+}
+
+/** The trace page; times in nanoseconds since the trace's start. */
+export interface TraceAddress {
+  traceId: string;
+  span: string;
+  from: number | undefined;
+  to: number | undefined;
+  find: string;
+  pathOnly: boolean;
+  raw: boolean;
+  /** Span ids whose children are hidden. */
+  closed: string[];
+}
+
+/** Where a path leads. */
+export type Route = { page: 'search' } | { page: 'trace'; traceId: string } | { page: 'unknown' };
+
+/** More closed spans than this are not worth an unreadable address. */
+const MOST_CLOSED = 40;
+
+export function routeOf(path: string): Route {
+  if (path === '/' || path === '/search') return { page: 'search' };
+  const trace = /^\/trace\/([0-9a-fA-F]{1,32})\/?$/.exec(path);
+  if (trace !== null) return { page: 'trace', traceId: trace[1].toLowerCase().padStart(32, '0') };
+  return { page: 'unknown' };
+}
+
+export function readSearch(params: URLSearchParams): SearchAddress {
+  return { query: params.get('q') ?? '{}', range: readRange(params), live: params.get('live') === '1' };
+}
+
+export function searchHref(address: SearchAddress): string {
+  const params = new URLSearchParams();
+  if (address.query.trim() !== '' && address.query.trim() !== '{}') params.set('q', address.query);
+  writeRange(params, address.range);
+  if (address.live) params.set('live', '1');
+  return withParams('/', params);
+}
+
+export function readTrace(traceId: string, params: URLSearchParams): TraceAddress {
+  return {
+    traceId,
+    span: /^[0-9a-f]{16}$/.test(params.get('span') ?? '') ? (params.get('span') as string) : '',
+    from: numberOf(params.get('from')),
+    to: numberOf(params.get('to')),
+    find: params.get('find') ?? '',
+    pathOnly: params.get('path') === 'only',
+    raw: params.get('clock') === 'raw',
+    closed: (params.get('closed') ?? '').split('.').filter((id) => /^[0-9a-f]{16}$/.test(id)),
+  };
+}
+
+export function traceHref(address: Partial<TraceAddress> & { traceId: string }): string {
+  const params = new URLSearchParams();
+  if (address.span) params.set('span', address.span);
+  if (address.from !== undefined && address.to !== undefined) {
+    params.set('from', String(Math.round(address.from)));
+    params.set('to', String(Math.round(address.to)));
+  }
+  if (address.find) params.set('find', address.find);
+  if (address.pathOnly) params.set('path', 'only');
+  if (address.raw) params.set('clock', 'raw');
+  const closed = address.closed ?? [];
+  if (closed.length > 0 && closed.length <= MOST_CLOSED) params.set('closed', closed.join('.'));
+  return withParams(`/trace/${address.traceId}`, params);
+}
+
+function withParams(path: string, params: URLSearchParams): string {
+  const text = params.toString();
+  return text === '' ? path : `${path}?${text}`;
+}
+
+function numberOf(text: string | null): number | undefined {
+  const value = Number(text ?? Number.NaN);
+  return text !== null && text !== '' && Number.isFinite(value) ? value : undefined;
+}

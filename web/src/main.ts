@@ -1,0 +1,12 @@
+// Starts the page.
+
+import { mount } from 'svelte';
+import './app.css';
+import App from './App.svelte';
+import { applyTheme, storedTheme } from './lib/theme';
+
+applyTheme(storedTheme());
+
+const target = document.getElementById('app');
+if (target === null) throw new Error('index.html has no #app');
+mount(App, { target });
