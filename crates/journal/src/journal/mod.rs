@@ -172,9 +172,9 @@ impl Journal {
         if self.pending.len() >= WRITE_BYTES
             && let Err(error) = self.write()
         {
-            let others_are_lost = self.group.frames > 0;
+            let is_others_loss = self.group.frames > 0;
             self.abandon();
-            self.group.is_lost = others_are_lost;
+            self.group.lost = is_others_loss.then(|| error.io_kind()).flatten();
             return Err(error);
         }
         self.group.frames += 1;
@@ -185,9 +185,9 @@ impl Journal {
     /// Makes everything appended so far durable. After an error nothing appended since the last good sync counts as
     /// durable; the segment is abandoned at its last durable byte and the next append begins a new one.
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        if self.group.is_lost {
+        if let Some(kind) = self.group.lost {
             self.abandon();
-            return Err(JournalError::Lost { folder: self.folder.clone() });
+            return Err(JournalError::Lost { folder: self.folder.clone(), kind });
         }
         if self.group.frames == 0 {
             return Ok(());
@@ -378,6 +378,8 @@ pub enum JournalError {
     Lost {
         /// Which journal.
         folder: String,
+        /// How the append failed.
+        kind: io::ErrorKind,
     },
     /// A reader came to durable bytes that are no sound frame. Its next call goes on behind that segment.
     #[error("segment {path} is damaged at offset {offset}: {reason}")]
@@ -400,12 +402,13 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// The kind of the file layer's error, if it was one.
+    /// The kind of the file layer's error, if that was the cause: `StorageFull` is worth another try later.
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Io { source, .. } => Some(source.kind()),
-            Self::TooLong { .. } | Self::Lost { .. } | Self::Damaged { .. } | Self::Replay { .. } => None,
+            Self::Lost { kind, .. } => Some(*kind),
+            Self::TooLong { .. } | Self::Damaged { .. } | Self::Replay { .. } => None,
         }
     }
 }
@@ -435,8 +438,8 @@ struct Active {
 struct Group {
     frames: u64,
     last: Sequence,
-    /// Frames were appended, and then an append failed.
-    is_lost: bool,
+    /// Frames were appended, and then an append failed, in this way.
+    lost: Option<io::ErrorKind>,
 }
 
 fn failed(operation: &'static str, folder: &str) -> impl FnOnce(io::Error) -> JournalError {

@@ -121,7 +121,7 @@ fn failed_append_fails_the_whole_group_once() {
     let huge = vec![7; WRITE_BYTES];
     journal.append(&huge).expect_err("it is written at once");
     journal.append(b"taken, but of the same group").expect("it is not written yet");
-    assert!(matches!(journal.sync(), Err(JournalError::Lost { .. })));
+    assert!(matches!(journal.sync(), Err(JournalError::Lost { kind: io::ErrorKind::Other, .. })));
     journal.append(&huge).expect("the disk is well again");
     journal.sync().expect("the disk is well again");
     let (_, found, recovery) = open(&directory, options(Codec::Raw), 0).expect("it opens");
