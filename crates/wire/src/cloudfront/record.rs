@@ -1,0 +1,189 @@
+//! One access-log record by field.
+
+use std::borrow::Cow;
+
+use super::ReadOptions;
+
+/// Which of CloudFront's logs a record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Source {
+    /// Standard logging, both versions: `cs(Host)` is the distribution's domain, `x-host-header` the viewer's `Host`.
+    #[default]
+    Standard,
+    /// Real-time logs: `cs-host` is the viewer's `Host`, `x-host-header` the distribution's domain.
+    RealTime,
+}
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $field:ident = $($name:literal)|+,)*) => {
+        /// The fields that something is made of; others are not kept.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Field {
+            $($(#[$doc])* $field,)*
+        }
+
+        impl Field {
+            const COUNT: usize = [$(Self::$field),*].len();
+
+            /// By its name in the form of [`plain_name`].
+            fn from_plain_name(name: &str) -> Option<Self> {
+                match name {
+                    $($($name)|+ => Some(Self::$field),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+fields! {
+    /// The id of the request; the viewer sees it as `X-Amz-Cf-Id`.
+    RequestId = "x-edge-request-id",
+    /// Day on which the response was finished, `2026-09-14`.
+    Date = "date",
+    /// Time of that day in UTC, `10:15:30`.
+    Time = "time",
+    /// When the response was finished, in milliseconds since 1970.
+    TimestampMillis = "timestamp-ms",
+    /// When the response was finished, in seconds since 1970 with decimals.
+    Timestamp = "timestamp",
+    /// Seconds from the request to the last byte.
+    TimeTaken = "time-taken",
+    /// Seconds from the request to the first byte.
+    TimeToFirstByte = "time-to-first-byte",
+    /// Seconds from asking the origin to its first byte.
+    OriginFirstByteLatency = "origin-fbl",
+    /// Seconds from asking the origin to its last byte.
+    OriginLastByteLatency = "origin-lbl",
+    /// `FRA60-P4`
+    EdgeLocation = "x-edge-location",
+    /// `Hit`, `Miss`, `Error`, … after the last byte.
+    ResultType = "x-edge-result-type",
+    /// The same before the response was sent.
+    ResponseResultType = "x-edge-response-result-type",
+    /// The class of an error.
+    DetailedResultType = "x-edge-detailed-result-type",
+    /// The pattern of the matching cache behaviour.
+    CacheBehavior = "cache-behavior-path-pattern",
+    /// The distribution.
+    DistributionId = "distributionid" | "primary-distribution-id",
+    /// The distribution's domain.
+    DistributionDomain = "primary-distribution-dns-name",
+    /// The viewer's `Host` header.
+    ViewerHost = "viewer-host",
+    /// Method.
+    Method = "cs-method",
+    /// `http`, `https`, `ws`, `wss`
+    Protocol = "cs-protocol",
+    /// `HTTP/2.0`
+    ProtocolVersion = "cs-protocol-version",
+    /// Path; real-time logs add the query.
+    UriStem = "cs-uri-stem",
+    /// Query.
+    UriQuery = "cs-uri-query",
+    /// Status; `000` if the viewer went away before there was one.
+    Status = "sc-status",
+    /// Bytes of the request.
+    RequestBytes = "cs-bytes",
+    /// Bytes of the response.
+    ResponseBytes = "sc-bytes",
+    /// `Content-Type` of the response.
+    ContentType = "sc-content-type",
+    /// `Referer`
+    Referrer = "cs-referer",
+    /// `User-Agent`
+    UserAgent = "cs-user-agent",
+    /// Headers of the request, cut at 800 bytes.
+    Headers = "cs-headers",
+    /// The viewer's address.
+    ClientAddress = "c-ip",
+    /// The viewer's port.
+    ClientPort = "c-port",
+    /// Addresses before the viewer's.
+    ForwardedFor = "x-forwarded-for",
+    /// Country of the viewer.
+    Country = "c-country",
+    /// Autonomous system of the viewer.
+    Asn = "asn",
+    /// `TLSv1.3`
+    TlsProtocol = "ssl-protocol",
+    /// Cipher suite.
+    TlsCipher = "ssl-cipher",
+    /// What the viewer-request function logged.
+    RequestLogData = "viewer-request-log-data",
+    /// What the viewer-response function logged.
+    ResponseLogData = "viewer-response-log-data",
+}
+
+/// One record. Absent, `-` and empty are the same.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    values: [Option<Cow<'a, str>>; Field::COUNT],
+}
+
+impl Default for Record<'_> {
+    fn default() -> Self {
+        Self { values: std::array::from_fn(|_| None) }
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Sets the field that the log calls `name`; a name that is not known is left out.
+    pub fn set(&mut self, name: &str, value: Cow<'a, str>, options: ReadOptions) {
+        let plain = plain_name(name);
+        let field = match (plain.as_str(), options.source) {
+            ("x-host-header", Source::Standard) | ("cs-host", Source::RealTime) => Some(Field::ViewerHost),
+            ("cs-host", Source::Standard) | ("x-host-header", Source::RealTime) => Some(Field::DistributionDomain),
+            (plain, _) => Field::from_plain_name(plain),
+        };
+        if let Some(field) = field {
+            let value = if options.percent_decode { percent_decoded(value) } else { value };
+            let is_absent = value.is_empty() || value == "-";
+            self.values[field as usize] = (!is_absent).then_some(value);
+        }
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, field: Field) -> Option<&str> {
+        self.values[field as usize].as_deref()
+    }
+
+    /// The number in a field, or `None` if there is none.
+    pub(super) fn number<T: std::str::FromStr>(&self, field: Field) -> Option<T> {
+        self.get(field)?.parse().ok()
+    }
+}
+
+/// `cs(User-Agent)`, Parquet's `cs_User_Agent` and real-time logs' `cs-user-agent` are one name.
+fn plain_name(name: &str) -> String {
+    let plain = |character: char| match character {
+        '(' | '_' => '-',
+        other => other.to_ascii_lowercase(),
+    };
+    name.chars().filter(|&character| character != ')').map(plain).collect()
+}
+
+/// Undoes percent-encoding unless that gives no text.
+pub(super) fn percent_decoded(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return text;
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut position = 0;
+    while let Some(&byte) = bytes.get(position) {
+        let digit = |offset: usize| char::from(*bytes.get(position + offset)?).to_digit(16);
+        match (byte, digit(1), digit(2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high << 4 | low) as u8);
+                position += 3;
+            }
+            _ => {
+                decoded.push(byte);
+                position += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).map_or(text, Cow::Owned)
+}

@@ -1,0 +1,323 @@
+//! From an access-log record to the viewer's span (DESIGN.md section 2; OpenTelemetry's conventions for HTTP servers).
+//!
+//! A record gives the same bytes whenever it is delivered, so that the store sees one span.
+
+mod attributes;
+mod time;
+
+use rootspan_model::conventions::{cloudfront, resource};
+use rootspan_model::edge_id::EdgeIds;
+use rootspan_model::ids::{SpanId, TraceId};
+use rootspan_model::log_payload::LogPayload;
+use rootspan_model::span::{SpanKind, StatusCode};
+use rootspan_model::trace_context::{TraceFlags, TraceParent};
+
+use super::{Field, Record};
+use crate::otlp::batch::TraceBatch;
+use crate::otlp::field;
+use crate::otlp::write::{
+    SpanParts, put_attribute, put_link, put_resource, put_resource_spans, put_scope, put_scope_spans, put_span,
+};
+use attributes::{error_type, put_attributes};
+use time::times;
+
+/// What spans of one receiver are like.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `service.name`
+    pub service_name: String,
+    /// More attributes of the resource, e.g. `cloud.account.id`.
+    pub resource_attributes: Vec<(String, String)>,
+    /// Route templates such as `/api/items/{id}`, for span names; the first that matches is taken.
+    pub routes: Vec<Route>,
+    /// How the edge function treats incoming contexts: decides what a record without its data may be.
+    pub trust: Trust,
+    /// What is kept of the viewer.
+    pub privacy: Privacy,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            service_name: cloudfront::DEFAULT_SERVICE_NAME.into(),
+            resource_attributes: Vec::new(),
+            routes: Vec::new(),
+            trust: Trust::Restart,
+            privacy: Privacy::default(),
+        }
+    }
+}
+
+/// What the edge function does with a `traceparent` that the viewer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// Begins a new trace: its id follows from the request id.
+    #[default]
+    Restart,
+    /// Continues the viewer's trace: without the function's data only the viewer's headers tell which.
+    Continue,
+}
+
+/// What of the viewer's data goes into spans. Cookies never do.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Privacy {
+    /// The viewer's address.
+    pub client_address: ClientAddress,
+    /// Take the viewer's address from `X-Forwarded-For`, which anyone can send.
+    pub trust_forwarded_for: bool,
+    /// Query parameters whose values are kept. Those that carry credentials never are.
+    pub query_values: Vec<String>,
+}
+
+/// How much of an address is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ClientAddress {
+    /// The network: /24 of IPv4, /48 of IPv6.
+    #[default]
+    Network,
+    /// All of it.
+    Full,
+    /// Nothing.
+    Omitted,
+}
+
+/// A template of paths: segments are literal, `{name}` (any one segment), or `*` (at the end: any rest).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route(String);
+
+impl Route {
+    /// The route with this template.
+    #[must_use]
+    pub fn new(template: impl Into<String>) -> Self {
+        Self(template.into())
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let (mut template, mut path) = (self.0.split('/').peekable(), path.split('/'));
+        loop {
+            match (template.next(), path.next()) {
+                (None, None) => return true,
+                (Some("*"), Some(_)) if template.peek().is_none() => return true,
+                (Some(expected), Some(segment)) => {
+                    let is_variable = expected.starts_with('{') && expected.ends_with('}') && !segment.is_empty();
+                    if !is_variable && expected != "*" && expected != segment {
+                        return false;
+                    }
+                }
+                (None, Some(_)) | (Some(_), None) => return false,
+            }
+        }
+    }
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A span was added.
+    Span,
+    /// The edge decided not to sample the trace.
+    SampledOut,
+    /// No span can be made; to be counted.
+    Unplaced(Unplaced),
+}
+
+/// Why no span can be made of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unplaced {
+    /// Neither ids of the function nor a request id to derive them from.
+    #[error("the record has no request id")]
+    NoRequestId,
+    /// The trace may be the viewer's, and nothing in the record tells which.
+    #[error("the record does not tell which trace was continued")]
+    UnknownTrace,
+    /// No time in any form.
+    #[error("the record has no time")]
+    NoTime,
+}
+
+/// Makes one request of the spans of many records.
+#[derive(Clone, Debug)]
+pub struct Encoder<'s> {
+    settings: &'s Settings,
+    spans: Vec<u8>,
+}
+
+impl<'s> Encoder<'s> {
+    /// Without spans yet.
+    #[must_use]
+    pub fn new(settings: &'s Settings) -> Self {
+        Self { settings, spans: Vec::new() }
+    }
+
+    /// Adds the record's span, if it is to have one.
+    pub fn push(&mut self, record: &Record<'_>) -> Outcome {
+        match put_record(&mut self.spans, record, self.settings) {
+            Ok(true) => Outcome::Span,
+            Ok(false) => Outcome::SampledOut,
+            Err(reason) => Outcome::Unplaced(reason),
+        }
+    }
+
+    /// The request with all spans; an empty batch if there is none.
+    #[must_use]
+    pub fn finish(self) -> TraceBatch {
+        if self.spans.is_empty() {
+            return TraceBatch::default();
+        }
+        let mut request = Vec::with_capacity(self.spans.len() + 512);
+        put_resource_spans(&mut request, "", |out| {
+            put_resource(out, |out| {
+                put_attribute(out, field::resource::ATTRIBUTES, resource::SERVICE_NAME, &self.settings.service_name);
+                put_attribute(out, field::resource::ATTRIBUTES, resource::CLOUD_PROVIDER, "aws");
+                for (key, value) in &self.settings.resource_attributes {
+                    put_attribute(out, field::resource::ATTRIBUTES, key, value);
+                }
+            });
+            put_scope_spans(out, "", |out| {
+                put_scope(out, cloudfront::SCOPE_NAME, env!("CARGO_PKG_VERSION"), |_| {});
+                out.extend_from_slice(&self.spans);
+            });
+        });
+        TraceBatch::from_trusted(request.into()).expect("the request was just written")
+    }
+}
+
+/// Where a span belongs.
+struct Context {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent_span_id: SpanId,
+    flags: TraceFlags,
+    trace_state: String,
+    start_unix_millis: Option<u64>,
+    link: Option<(TraceId, SpanId)>,
+    /// `aws.cloudfront.context`
+    source: &'static str,
+}
+
+fn put_record(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings) -> Result<bool, Unplaced> {
+    let context = find_context(record, settings.trust)?;
+    if !context.flags.is_sampled() {
+        return Ok(false);
+    }
+    let (start, end) = times(record, context.start_unix_millis).ok_or(Unplaced::NoTime)?;
+    let name = span_name(record, &settings.routes);
+    let is_error = error_type(record).is_some();
+    let parts = SpanParts {
+        trace_id: context.trace_id,
+        span_id: context.span_id,
+        parent_span_id: context.parent_span_id,
+        trace_state: &context.trace_state,
+        flags: u32::from(context.flags.0) | remote_flags(context.parent_span_id),
+        name: &name,
+        kind: SpanKind::Server,
+        start,
+        end,
+        status: if is_error { StatusCode::Error } else { StatusCode::Unset },
+        // The conventions want no description where the status code says it.
+        status_message: "",
+    };
+    put_span(out, &parts, |out| {
+        put_attributes(out, record, settings, context.source);
+        if let Some((trace_id, span_id)) = context.link {
+            put_link(out, trace_id, span_id, "", |_| {});
+        }
+    });
+    Ok(true)
+}
+
+/// OTLP `SpanFlags`: bit 8 says that bit 9 is meant, bit 9 that the parent is remote.
+fn remote_flags(parent: SpanId) -> u32 {
+    if parent.is_valid() { 0x300 } else { 0x100 }
+}
+
+fn find_context(record: &Record<'_>, trust: Trust) -> Result<Context, Unplaced> {
+    let payload = [Field::RequestLogData, Field::ResponseLogData]
+        .into_iter()
+        .find_map(|field| LogPayload::find(record.get(field)?));
+    if let Some(payload) = payload {
+        return Ok(context_of_payload(&payload));
+    }
+    let ids = EdgeIds::of_request(record.get(Field::RequestId).ok_or(Unplaced::NoRequestId)?);
+    let derived = Context {
+        trace_id: ids.trace_id,
+        span_id: ids.viewer_span_id,
+        parent_span_id: SpanId::default(),
+        // The function gives every trace that it samples these flags.
+        flags: TraceFlags(TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0),
+        trace_state: String::new(),
+        start_unix_millis: None,
+        link: None,
+        source: cloudfront::context::DERIVED,
+    };
+    match trust {
+        Trust::Restart => Ok(derived),
+        Trust::Continue => {
+            let headers = record.get(Field::Headers).ok_or(Unplaced::UnknownTrace)?;
+            let parent = traceparent_in_headers(headers)?;
+            Ok(match parent {
+                None => derived,
+                Some(parent) => Context {
+                    trace_id: parent.trace_id,
+                    parent_span_id: parent.span_id,
+                    flags: parent.flags,
+                    source: cloudfront::context::HEADERS,
+                    ..derived
+                },
+            })
+        }
+    }
+}
+
+fn context_of_payload(payload: &LogPayload) -> Context {
+    let traceparent = payload.traceparent;
+    let th = payload.threshold.filter(|_| traceparent.flags.is_sampled()).map(|threshold| format!("th:{threshold}"));
+    let rv = payload.random_value.map(|random_value| format!("rv:{random_value}"));
+    let trace_state = match (th, rv) {
+        (None, None) => String::new(),
+        (Some(member), None) | (None, Some(member)) => format!("ot={member}"),
+        (Some(th), Some(rv)) => format!("ot={th};{rv}"),
+    };
+    Context {
+        trace_id: traceparent.trace_id,
+        span_id: traceparent.span_id,
+        parent_span_id: payload.incoming_parent.unwrap_or_default(),
+        flags: traceparent.flags,
+        trace_state,
+        start_unix_millis: Some(payload.start_unix_millis),
+        link: payload.link,
+        source: cloudfront::context::FUNCTION,
+    }
+}
+
+/// The viewer's `traceparent` in the list of headers, which CloudFront cuts at 800 bytes: `None` only if the list is
+/// whole and has none.
+fn traceparent_in_headers(headers: &str) -> Result<Option<TraceParent>, Unplaced> {
+    const CUT_AT: usize = 800;
+    let decoded = super::record::percent_decoded(headers.into());
+    for line in decoded.lines() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        if name.trim().eq_ignore_ascii_case("traceparent") {
+            // The function takes a malformed header as none.
+            return Ok(TraceParent::parse(value.trim()).ok());
+        }
+    }
+    if headers.len() < CUT_AT { Ok(None) } else { Err(Unplaced::UnknownTrace) }
+}
+
+/// `{METHOD} {route}`: a configured route, else the cache behaviour, else the method alone.
+fn span_name(record: &Record<'_>, routes: &[Route]) -> String {
+    let method = match attributes::known_method(record) {
+        Some(method) => method,
+        None => "HTTP",
+    };
+    let path = attributes::path(record).unwrap_or_default();
+    let route = routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
+    match route.or_else(|| record.get(Field::CacheBehavior)) {
+        Some(route) => format!("{method} {route}"),
+        None => method.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! When the viewer's request began and ended.
+
+use rootspan_model::time::UnixNanos;
+
+use crate::cloudfront::{Field, Record};
+
+const NANOS: u64 = 1_000_000_000;
+
+/// Start and end of the span.
+///
+/// Logs tell when the response was finished and how long the request took. Where that is to the millisecond it gives
+/// both ends; `date` and `time` have whole seconds only, so the function's own start is better than they are.
+pub(super) fn times(record: &Record<'_>, function_start_millis: Option<u64>) -> Option<(UnixNanos, UnixNanos)> {
+    let taken = record.get(Field::TimeTaken).and_then(decimal_seconds);
+    let function_start = function_start_millis.and_then(|millis| millis.checked_mul(1_000_000));
+    let exact = millis(record).or_else(|| record.get(Field::Timestamp).and_then(decimal_seconds));
+    let (start, end) = match (exact, function_start) {
+        (Some(finished), function_start) => match taken {
+            Some(taken) => (finished.saturating_sub(taken), finished),
+            None => (function_start.unwrap_or(finished).min(finished), finished),
+        },
+        (None, Some(start)) => (start, start.saturating_add(taken.unwrap_or(0))),
+        (None, None) => {
+            let finished = date_and_time(record.get(Field::Date)?, record.get(Field::Time)?)?;
+            (finished.saturating_sub(taken.unwrap_or(0)), finished)
+        }
+    };
+    Some((UnixNanos(start), UnixNanos(end)))
+}
+
+fn millis(record: &Record<'_>) -> Option<u64> {
+    record.number::<u64>(Field::TimestampMillis)?.checked_mul(1_000_000)
+}
+
+/// Nanoseconds of a decimal number of seconds, exactly: the same text must always give the same span.
+pub(super) fn decimal_seconds(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = nanos.fold(0, |nanos, digit| nanos * 10 + u64::from(digit - b'0'));
+    whole.parse::<u64>().ok()?.checked_mul(NANOS)?.checked_add(nanos)
+}
+
+/// `2026-09-14` and `10:15:30`, UTC.
+fn date_and_time(date: &str, time: &str) -> Option<u64> {
+    let mut date = date.split('-').map(|part| part.parse::<u64>().ok());
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut time = time.split(':').map(|part| part.parse::<u64>().ok());
+    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    let is_calendar = (1970..2500).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_calendar || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Days since 0000-03-01, in years that begin in March so that the leap day is the last; that day is 719,468 days
+    // before 1970.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    (((days * 24 + hour) * 60 + minute) * 60 + second).checked_mul(NANOS)
+}
