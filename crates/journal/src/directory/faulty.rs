@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::directory::memory::{MemoryDirectory, Random, Survival};
+use crate::directory::memory::{MemoryDirectory, Survival};
+use crate::directory::random::Random;
 use crate::directory::{Directory, Entry, ReadableFile, Space, WritableFile};
 
 /// What goes wrong.

@@ -33,11 +33,15 @@ impl FilesDirectory {
     /// Opens the folder `top`, creating it and its parents if absent.
     pub fn open(top: impl Into<PathBuf>) -> io::Result<Self> {
         let top = top.into();
-        if !top.is_dir() {
-            create_folders(&top).map_err(|error| about("create folder", &top, error))?;
-            // The name of a new folder is durable once its parent is.
-            if let Some(parent) = top.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                sync_folder(parent)?;
+        let absent: Vec<&Path> = top.ancestors().take_while(|folder| is_absent(folder)).collect();
+        create_folders(&top).map_err(|error| about("create folder", &top, error))?;
+        // The name of a new folder is durable once its parent is.
+        for parent in absent.into_iter().filter_map(Path::parent) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            match sync_folder(parent) {
+                // A folder in which we may create but not read; the system's next sync must do.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                other => other?,
             }
         }
         Ok(Self { top })
@@ -204,6 +208,11 @@ impl ReadableFile for ReadFile {
 
 fn create_folders(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
+}
+
+/// The empty path is the current folder.
+fn is_absent(folder: &Path) -> bool {
+    !folder.as_os_str().is_empty() && matches!(folder.try_exists(), Ok(false))
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

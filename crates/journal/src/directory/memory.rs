@@ -4,17 +4,17 @@
 //! [`MemoryDirectory::after_power_loss`] gives the disk as it may look after the power failed: what was synced is there,
 //! of the rest nothing, all, or a seeded random part (torn and reordered writes, names in the order they changed).
 
+pub(super) mod file;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::directory::memory::file::File;
+use crate::directory::random::Random;
 use crate::directory::{Directory, Entry, ReadableFile, Space, WritableFile, check_folder, check_path, parent};
-
-/// Unit in which a disk writes: torn and lost writes are multiples of it, except at the end of a file.
-pub(crate) const SECTOR_BYTES: usize = 512;
 
 /// The volume's size where none is set.
 const DEFAULT_CAPACITY_BYTES: u64 = 1 << 40;
@@ -366,91 +366,6 @@ fn has_parents(names: &BTreeMap<String, Node>, path: &str) -> bool {
     true
 }
 
-/// A file's bytes and how many of them the disk has.
-#[derive(Debug, Default)]
-struct File {
-    data: Vec<u8>,
-    /// The disk has the first `synced` bytes of `data` …
-    synced: usize,
-    /// … and behind them these, from before a truncation that was not synced.
-    cut: Vec<u8>,
-    /// Written before a sync that failed: the disk may have them or not, whatever later syncs said.
-    doubtful: Vec<Range<usize>>,
-}
-
-impl File {
-    fn synced(data: Vec<u8>) -> Self {
-        Self { synced: data.len(), data, ..Self::default() }
-    }
-
-    fn truncate(&mut self, length: usize) {
-        if length < self.synced {
-            let mut cut = self.data[length..self.synced].to_vec();
-            cut.append(&mut self.cut);
-            self.cut = cut;
-            self.synced = length;
-        }
-        self.data.truncate(length);
-        for range in &mut self.doubtful {
-            range.end = range.end.min(self.data.len());
-        }
-        self.doubtful.retain(|range| !range.is_empty());
-    }
-
-    fn sync(&mut self) {
-        self.synced = self.data.len();
-        self.cut.clear();
-    }
-
-    fn fail_sync(&mut self) {
-        if self.synced < self.data.len() {
-            self.doubtful.push(self.synced..self.data.len());
-        }
-    }
-
-    fn after_power_loss(&self, survival: Survival, random: &mut Random) -> Vec<u8> {
-        let synced = [&self.data[..self.synced], &self.cut].concat();
-        let unsynced = self.data.len() - self.synced;
-        let mut left = match survival {
-            Survival::Nothing => synced,
-            Survival::Everything => self.data.clone(),
-            Survival::Random(_) => match random.below(4) {
-                0 => synced,
-                1 => self.data.clone(),
-                // Torn at any byte.
-                2 => self.data[..self.synced + random.below(unsynced as u64 + 1) as usize].to_vec(),
-                // Reordered: the file has its new length, but only some sectors were written.
-                _ => {
-                    let mut data = self.data.clone();
-                    lose_sectors(&mut data, self.synced..self.data.len(), || random.below(2) == 0);
-                    data
-                }
-            },
-        };
-        for range in &self.doubtful {
-            lose_sectors(&mut left, range.clone(), || match survival {
-                Survival::Nothing => true,
-                Survival::Everything => false,
-                Survival::Random(_) => random.below(2) == 0,
-            });
-        }
-        left
-    }
-}
-
-/// Zeroes the part of each sector that lies in `range`, where `is_lost` says so.
-fn lose_sectors(data: &mut [u8], range: Range<usize>, mut is_lost: impl FnMut() -> bool) {
-    let end = range.end.min(data.len());
-    let mut start = range.start;
-    while start < end {
-        let next = ((start / SECTOR_BYTES + 1) * SECTOR_BYTES).min(end);
-        if is_lost() {
-            data[start..next].fill(0);
-        }
-        start = next;
-    }
-}
-
 #[derive(Debug)]
 struct Handle {
     volume: Arc<Volume>,
@@ -494,29 +409,4 @@ impl ReadableFile for Handle {
 /// A panic of one test thread must not turn into another one's.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// SplitMix64: small, seeded, good enough to choose faults.
-#[derive(Debug)]
-pub(crate) struct Random {
-    state: u64,
-}
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }

@@ -7,6 +7,7 @@ pub mod checksum;
 pub mod faulty;
 pub mod files;
 pub mod memory;
+mod random;
 
 use std::fmt::Debug;
 use std::io;

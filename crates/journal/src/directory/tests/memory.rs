@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::directory::Directory;
-use crate::directory::memory::{MemoryDirectory, SECTOR_BYTES, Survival};
+use crate::directory::memory::file::SECTOR_BYTES;
+use crate::directory::memory::{MemoryDirectory, Survival};
 use crate::directory::tests::{read, write};
 
 fn names(directory: &MemoryDirectory, folder: &str) -> Vec<String> {
