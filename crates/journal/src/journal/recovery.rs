@@ -65,7 +65,9 @@ pub(super) fn recover(
     let links = recoverer.chain(files)?;
     let segments = recoverer.replay(&links, replay)?;
     if let Some(newest) = segments.last() {
-        // What was replayed may only be in the kernel's memory: the next segment's header will call it durable.
+        // What was replayed may only be in the kernel's memory: the next segment's header will call it durable. (If a sync
+        // failed, shortening the file failed too, and the machine then loses power after this start, those frames may
+        // be reported as damaged. They were never acknowledged.)
         let path = join(folder, &segment_name(newest.first));
         let sync = || directory.open_append(&path)?.sync().and_then(|()| directory.sync_folder(folder));
         sync().map_err(failed("sync", folder))?;

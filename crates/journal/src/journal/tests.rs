@@ -197,6 +197,29 @@ fn reader_follows_the_writer_and_skips_what_was_removed() {
 }
 
 #[test]
+fn reader_works_beside_the_writer() {
+    const LAST: u64 = 400;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let directory: Arc<dyn Directory> = Arc::new(FilesDirectory::open(folder.path()).expect("the folder is ours"));
+    let (mut journal, ..) = open(&directory, options(Codec::Zstd), 0).expect("it opens");
+    let mut reader = journal.read_from(Sequence(1)).expect("it opens");
+    let reading = std::thread::spawn(move || {
+        let mut found = Frames::new();
+        while found.last().is_none_or(|(last, _)| *last < LAST) {
+            match reader.next_frame().expect("nothing is damaged") {
+                Some((sequence, payload)) => found.push((sequence.0, payload.to_vec())),
+                None => std::thread::yield_now(),
+            }
+        }
+        found
+    });
+    for first in (1..LAST).step_by(4) {
+        append_and_sync(&mut journal, first..=first + 3);
+    }
+    assert_eq!(reading.join().expect("the reader does not panic"), frames(1..=LAST));
+}
+
+#[test]
 fn payloads_over_the_limit_are_refused_and_change_nothing() {
     let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
     let limited = Options { max_payload_bytes: 100, ..options(Codec::Zstd) };
