@@ -172,9 +172,9 @@ impl Journal {
         if self.pending.len() >= WRITE_BYTES
             && let Err(error) = self.write()
         {
-            let is_others_loss = self.group.frames > 0;
+            let others_are_lost = self.group.frames > 0;
             self.abandon();
-            self.group.lost = is_others_loss.then(|| error.io_kind()).flatten();
+            self.group.lost = others_are_lost.then(|| error.io_kind().unwrap_or(io::ErrorKind::Other));
             return Err(error);
         }
         self.group.frames += 1;
