@@ -30,7 +30,8 @@ pub struct Config {
     pub origin_connect_timeout: Duration,
     /// How long the origin may take until its response begins; then 504.
     pub origin_response_timeout: Duration,
-    /// How long a function may run. Generous beside CloudFront's millisecond, since this machine does other things too.
+    /// How long a function may run. It stops endless loops: CloudFront's millisecond of computing cannot be told from a
+    /// machine that is busy with other things.
     pub function_time_limit: Duration,
     /// Total of cached bodies.
     pub cache_max_bytes: usize,
@@ -137,7 +138,7 @@ impl Default for Config {
             // CloudFront's defaults.
             origin_connect_timeout: Duration::from_secs(10),
             origin_response_timeout: Duration::from_secs(30),
-            function_time_limit: Duration::from_millis(500),
+            function_time_limit: Duration::from_secs(2),
             cache_max_bytes: 64 * 1024 * 1024,
             max_connections: 1024,
             ledger_max_entries: 100_000,
@@ -222,3 +223,6 @@ pub(crate) fn path_matches(pattern: &str, path: &str) -> bool {
     }
     pattern.iter().skip(at).all(|byte| *byte == b'*')
 }
+
+#[cfg(test)]
+mod tests;

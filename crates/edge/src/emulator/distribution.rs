@@ -76,7 +76,7 @@ impl Distribution {
             }
             _ => (exchange, unchanged(&parts)),
         };
-        self.from_cache_or_origin(exchange, behavior, viewer, &parts.method, changed, body).await
+        self.look_up(exchange, behavior, viewer, &parts.method, changed, body).await
     }
 
     fn behavior(&self, path: &str) -> &Behavior {
@@ -178,7 +178,7 @@ impl Distribution {
         json!({"name": name, "serverIp": "192.0.2.1", "region": "eu-central-1"}).to_string()
     }
 
-    async fn from_cache_or_origin(
+    async fn look_up(
         &self,
         exchange: Exchange,
         behavior: &Behavior,
@@ -195,7 +195,7 @@ impl Distribution {
         match self.ask_origin(exchange, viewer, method, changed, body).await {
             Ok((exchange, response)) => {
                 let keep = if *method == Method::GET { Some((key, behavior)) } else { None };
-                self.from_origin(exchange, response, keep)
+                self.miss(exchange, response, keep)
             }
             Err(response) => *response,
         }
@@ -247,7 +247,7 @@ impl Distribution {
         Uri::from_parts(parts).ok()
     }
 
-    fn from_origin(
+    fn miss(
         &self,
         mut exchange: Exchange,
         response: Response<Incoming>,

@@ -227,8 +227,7 @@ fn decode(text: String, encoding: String) -> Vec<u8> {
     }
 }
 
-/// SHA-256, or HMAC with it if there is a key (RFC 2104).
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands over owned values")]
+/// SHA-256, or HMAC with it if there is a key (RFC 2104). The bootstrap asks for no other algorithm.
 fn hash(_algorithm: String, key: Option<Vec<u8>>, data: Vec<u8>) -> Vec<u8> {
     const BLOCK: usize = 64;
     let Some(key) = key else { return Sha256::digest(&data).to_vec() };

@@ -1,0 +1,178 @@
+//! Log records on their way to a real Firehose endpoint.
+
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::Full;
+use rootspan_model::log_payload::LogPayload;
+use serde_json::Value;
+
+use super::support::{Endpoint, Origin, Reply, get};
+use crate::build::viewer_request;
+use crate::emulator::delivery::DeliveryCounts;
+use crate::emulator::{Config, Delivery, Emulator, Running};
+use crate::settings::Settings;
+
+fn delivery(endpoint: &Endpoint) -> Delivery {
+    Delivery {
+        max_records: 2,
+        interval: Duration::from_secs(3600),
+        retry_delay: Duration::from_millis(1),
+        retry_delay_max: Duration::from_millis(4),
+        ..Delivery::to_endpoint(&endpoint.url(), "secret key")
+    }
+}
+
+async fn start(origin: &Origin, delivery: Delivery) -> Running {
+    let function = viewer_request(&Settings::default()).expect("within the limits").code;
+    let config =
+        Config { origin: origin.url(), function: Some(function), delivery: Some(delivery), ..Config::default() };
+    Emulator::start(config).await.expect("the emulator starts")
+}
+
+async fn visit(running: &Running, count: usize) {
+    for _ in 0..count {
+        let request = Request::get(format!("http://{}/api/items?limit=5", running.address)).header("user-agent", "a b");
+        let (_, _, body) = get(request.body(Full::default()).expect("valid request")).await;
+        body.expect("a whole body");
+    }
+}
+
+#[tokio::test]
+async fn records_arrive_in_firehoses_format() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(Vec::new()).await);
+    let running = start(&origin, delivery(&endpoint)).await;
+    visit(&running, 3).await;
+    let full = endpoint.batch().await;
+    assert_eq!(full.records.len(), 2);
+    assert_eq!(full.headers["x-amz-firehose-protocol-version"], "1.0");
+    assert_eq!(full.headers["x-amz-firehose-request-id"], full.request_id);
+    assert_eq!(full.headers["x-amz-firehose-access-key"], "secret key");
+    assert_eq!(full.headers["content-type"], "application/json");
+    assert_eq!(full.headers["content-encoding"], "gzip");
+
+    let summary = running.shutdown().await;
+    let rest = endpoint.batch().await;
+    assert_eq!(rest.records.len(), 1, "the rest is flushed");
+    assert_ne!(rest.request_id, full.request_id);
+    assert_eq!(summary.delivery, Some(DeliveryCounts { posted: 3, delivered: 3, ..DeliveryCounts::default() }));
+    for (record, entry) in full.records.iter().chain(&rest.records).zip(&summary.ledger) {
+        check_record(record);
+        assert_eq!(record["x-edge-request-id"], entry.request_id);
+        let payload = LogPayload::find(record["viewer-request-log-data"].as_str().expect("text")).expect("a payload");
+        assert_eq!((payload.traceparent.trace_id, payload.traceparent.span_id), (entry.trace_id, entry.span_id));
+        assert_eq!(payload.start_unix_millis, entry.start_unix_millis);
+    }
+}
+
+/// The fields of a miss, and the order of its times.
+fn check_record(record: &Value) {
+    let text = |name: &str| record[name].as_str().unwrap_or_else(|| panic!("{name} is text"));
+    for (name, expected) in [
+        ("cs-method", "GET"),
+        ("cs-uri-stem", "/api/items"),
+        ("cs-uri-query", "limit=5"),
+        ("cs(User-Agent)", "a%20b"),
+        ("sc-status", "200"),
+        ("x-edge-result-type", "Miss"),
+        ("x-edge-response-result-type", "Miss"),
+        ("x-edge-detailed-result-type", "Miss"),
+        ("cs-protocol", "https"),
+        ("cache-behavior-path-pattern", "*"),
+        ("sc-content-type", "text/plain"),
+        ("sc-content-len", "5"),
+        ("viewer-response-log-data", "-"),
+    ] {
+        assert_eq!(text(name), expected, "{name}");
+    }
+    let seconds = |name: &str| text(name).parse::<f64>().unwrap_or_else(|_| panic!("{name} is a number"));
+    assert!(seconds("origin-fbl") <= seconds("origin-lbl"), "{record}");
+    assert!(seconds("origin-fbl") <= seconds("time-to-first-byte"), "{record}");
+    assert!(seconds("origin-lbl") <= seconds("time-taken"), "{record}");
+    assert!(seconds("time-to-first-byte") <= seconds("time-taken"), "{record}");
+    assert!(seconds("sc-bytes") > 5.0 && seconds("cs-bytes") > 50.0, "{record}");
+}
+
+#[tokio::test]
+async fn a_batch_is_tried_again_with_its_id_until_it_is_named() {
+    let script = vec![Reply::Status(503), Reply::Status(401), Reply::Status(202), Reply::WrongId, Reply::Good];
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(script).await);
+    let running = start(&origin, delivery(&endpoint)).await;
+    visit(&running, 2).await;
+    let first = endpoint.batch().await;
+    for expected in [401, 202, 200, 200] {
+        let again = endpoint.batch().await;
+        assert_eq!((again.status, &again.request_id, &again.records), (expected, &first.request_id, &first.records));
+    }
+    let counts = running.shutdown().await.delivery;
+    assert_eq!(counts, Some(DeliveryCounts { posted: 2, delivered: 2, failed_tries: 4, ..DeliveryCounts::default() }));
+    assert!(endpoint.rest().is_empty());
+}
+
+#[tokio::test]
+async fn a_413_is_final() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Status(413)]).await);
+    let running = start(&origin, delivery(&endpoint)).await;
+    visit(&running, 3).await;
+    let counts = running.shutdown().await.delivery;
+    let expected = DeliveryCounts { posted: 3, delivered: 1, failed: 2, failed_tries: 1, ..DeliveryCounts::default() };
+    assert_eq!(counts, Some(expected));
+    assert_eq!(endpoint.rest().len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_is_given_up_after_the_retry_duration() {
+    let (origin, endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Status(500); 1000]).await);
+    let delivery = Delivery { retry_duration: Duration::from_millis(30), ..delivery(&endpoint) };
+    let running = start(&origin, delivery).await;
+    visit(&running, 2).await;
+    let counts = running.shutdown().await.delivery.expect("it delivers");
+    assert_eq!((counts.delivered, counts.failed), (0, 2));
+    assert!(counts.failed_tries > 1, "{counts:?}");
+}
+
+#[tokio::test]
+async fn silence_counts_as_a_failed_try() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Silence]).await);
+    let delivery = Delivery { response_timeout: Duration::from_millis(50), ..delivery(&endpoint) };
+    let running = start(&origin, delivery).await;
+    visit(&running, 2).await;
+    assert_eq!(endpoint.batch().await.request_id, endpoint.batch().await.request_id);
+    let counts = running.shutdown().await.delivery;
+    assert_eq!(counts, Some(DeliveryCounts { posted: 2, delivered: 2, failed_tries: 1, ..DeliveryCounts::default() }));
+}
+
+#[tokio::test]
+async fn shutdown_ends_although_the_endpoint_is_gone() {
+    let (origin, endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Silence; 10]).await);
+    let delivery = Delivery { drain: Duration::from_millis(50), ..delivery(&endpoint) };
+    let running = start(&origin, delivery).await;
+    visit(&running, 3).await;
+    let counts = running.shutdown().await.delivery.expect("it delivers");
+    assert_eq!((counts.posted, counts.delivered, counts.failed), (3, 0, 3));
+}
+
+#[tokio::test]
+async fn a_full_queue_drops_and_counts() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Silence; 2]).await);
+    let delivery =
+        Delivery { max_records: 1, max_waiting_records: 1, drain: Duration::from_millis(50), ..delivery(&endpoint) };
+    let running = start(&origin, delivery).await;
+    visit(&running, 1).await;
+    endpoint.batch().await;
+    visit(&running, 3).await;
+    let counts = running.shutdown().await.delivery.expect("it delivers");
+    assert_eq!((counts.posted, counts.dropped, counts.failed), (4, 2, 2));
+}
+
+#[tokio::test]
+async fn records_of_a_small_batch_do_not_wait_longer_than_the_interval() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(Vec::new()).await);
+    let delivery =
+        Delivery { max_records: 100, interval: Duration::from_millis(20), gzip: false, ..delivery(&endpoint) };
+    let running = start(&origin, delivery).await;
+    visit(&running, 1).await;
+    let batch = endpoint.batch().await;
+    assert_eq!((batch.records.len(), batch.headers.get("content-encoding")), (1, None));
+    running.shutdown().await;
+}
