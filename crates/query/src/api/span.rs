@@ -100,7 +100,7 @@ impl<'a> SpanJson<'a> {
                 events: span.dropped_events_count,
                 links: span.dropped_links_count,
             },
-            shift_nanos: trace.shift_nanos(index),
+            shift_nanos: trace.shift_nanos(span.span_id),
             conflicts: Vec::new(),
         }
     }

@@ -15,7 +15,7 @@ use rootspan_wire::otlp::write::{
 
 use super::SpanJson;
 use crate::loaded_trace::LoadedTrace;
-use crate::testing::{START, request, span_id};
+use crate::testing::{START, span_id};
 
 fn loaded(request: Vec<u8>) -> LoadedTrace {
     let batch = TraceBatch::from_trusted(request.into()).expect("just written");
@@ -282,20 +282,4 @@ fn a_root_has_no_parent_and_odd_times_no_negative_duration() {
     assert_eq!(json["startTimeUnixNano"], "18446744073709551615");
     assert_eq!(json["durationNanos"], 0);
     assert_eq!((&json["service"], &json["kind"]), (&"".into(), &"unspecified".into()));
-}
-
-#[test]
-fn versions_of_a_span_are_found_by_id() {
-    let trace_id = TraceId::new([9; 16]);
-    let mut bytes = request(trace_id, &["a", "b", "c"]);
-    bytes.extend(request(trace_id, &["a2", "b2"]));
-    let trace = loaded(bytes);
-    let names = |number| -> Vec<&str> {
-        trace.versions(span_id(number)).iter().map(|(_, index)| trace.stored.batch.span(*index).span.name).collect()
-    };
-    assert_eq!(names(1), ["a", "a2"]);
-    assert_eq!(names(2), ["b", "b2"]);
-    assert_eq!(names(3), ["c"]);
-    assert_eq!(names(4), [""; 0]);
-    assert_eq!(names(0), [""; 0]);
 }
