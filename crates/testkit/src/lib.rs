@@ -1,3 +1,4 @@
 //! What tests share; a dev-dependency only.
 
 pub mod fixture;
+pub mod generate;

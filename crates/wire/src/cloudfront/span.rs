@@ -307,10 +307,7 @@ fn traceparent_in_headers(headers: &str) -> Result<Option<TraceParent>, Unplaced
 
 /// `{METHOD} {route}`: a configured route, else the cache behaviour, else the method alone.
 fn span_name(record: &Record<'_>, routes: &[Route]) -> String {
-    let method = match attributes::known_method(record) {
-        Some(method) => method,
-        None => "HTTP",
-    };
+    let method = attributes::known_method(record).unwrap_or("HTTP");
     let path = attributes::path(record).unwrap_or_default();
     let route = routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
     match route.or_else(|| record.get(Field::CacheBehavior)) {
