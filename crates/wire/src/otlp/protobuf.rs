@@ -89,30 +89,35 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads the whole of `bytes` as a message.
     #[must_use]
+    #[inline]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
     /// Reads the message in `bytes[range]`.
     #[must_use]
+    #[inline]
     pub fn within(bytes: &'a [u8], range: std::ops::Range<usize>) -> Self {
         Self { bytes: &bytes[..range.end], position: range.start }
     }
 
     /// Where the next field begins.
     #[must_use]
+    #[inline]
     pub const fn position(&self) -> usize {
         self.position
     }
 
     /// The bytes not yet read.
     #[must_use]
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.position..).unwrap_or_default()
     }
 
     /// A reader of the length-delimited field that was just read and had `length` bytes.
     #[must_use]
+    #[inline]
     pub fn nested(&self, length: usize) -> Self {
         Self { bytes: &self.bytes[..self.position], position: self.position - length }
     }
@@ -141,6 +146,15 @@ impl<'a> Reader<'a> {
             _ => return Err(self.error(Fault::BadWireType)),
         };
         Ok(Some(Field { number, value }))
+    }
+
+    /// The next field's content if its tag is `tag` and it is of the common form that [`split_delimited`] knows.
+    #[inline]
+    pub(crate) fn delimited_with_tag(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let rest = self.bytes.get(self.position..)?;
+        let (content, after) = split_delimited(rest, tag)?;
+        self.position = self.bytes.len() - after.len();
+        Some(content)
     }
 
     /// A [`WireError`] at the current position.
@@ -254,12 +268,56 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The contents of all length-delimited fields with this number, in order.
-pub(crate) fn repeated<'a>(message: &'a [u8], number: u32) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
-    Fields::new(message).filter_map(move |field| match field.value {
-        FieldValue::Bytes(bytes) if field.number == number => Some(bytes),
+/// Tag of a length-delimited field whose number is below 16, so that it is one byte.
+pub(crate) const fn delimited_tag(number: u32) -> u8 {
+    debug_assert!(number < 16);
+    (number << 3 | 2) as u8
+}
+
+/// Splits off a length-delimited field if it has this tag and a length of one or two bytes, as nearly all have: content
+/// and what follows. `None` says nothing: the field must be read in the general way.
+#[inline]
+pub(crate) fn split_delimited(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    match bytes {
+        [found, length, rest @ ..] if *found == tag && *length < 0x80 => rest.split_at_checked(usize::from(*length)),
+        [found, low, high, rest @ ..] if *found == tag && *high < 0x80 => {
+            rest.split_at_checked(usize::from(low & 0x7f) | usize::from(*high) << 7)
+        }
         _ => None,
-    })
+    }
+}
+
+/// The contents of all length-delimited fields with this number (below 16), in order.
+pub(crate) fn repeated(message: &[u8], number: u32) -> Repeated<'_> {
+    Repeated { reader: Reader::new(message), number, tag: delimited_tag(number) }
+}
+
+/// Iterator of [`repeated`].
+#[derive(Clone, Debug)]
+pub(crate) struct Repeated<'a> {
+    reader: Reader<'a>,
+    number: u32,
+    tag: u8,
+}
+
+impl<'a> Iterator for Repeated<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            // They usually follow each other.
+            if let Some(content) = self.reader.delimited_with_tag(self.tag) {
+                return Some(content);
+            }
+            let field = self.reader.field().ok()??;
+            if let FieldValue::Bytes(content) = field.value
+                && field.number == self.number
+            {
+                return Some(content);
+            }
+        }
+    }
 }
 
 /// The text in checked bytes; `""` if it is none after all.

@@ -12,7 +12,7 @@ use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_model::time::UnixNanos;
 
 use super::field;
-use super::protobuf::{FieldValue, Fields, low_32_bits, repeated, text};
+use super::protobuf::{FieldValue, Fields, Reader, delimited_tag, low_32_bits, repeated, text};
 
 pub use request::{EntityRef, Request, Resource, ResourceSpans, Scope, ScopeSpans};
 pub use value::{AnyValue, ArrayValue, KeyValue, KeyValueList};
@@ -57,10 +57,12 @@ impl<'a> Span<'a> {
     #[must_use]
     pub fn decode(bytes: &'a [u8]) -> Self {
         let mut span = Self { bytes, ..Self::default() };
-        for field in Fields::new(bytes) {
+        let mut reader = Reader::new(bytes);
+        loop {
+            // Most of a span are attributes.
+            while reader.delimited_with_tag(delimited_tag(field::span::ATTRIBUTES)).is_some() {}
+            let Ok(Some(field)) = reader.field() else { return span };
             match (field.number, field.value) {
-                // First the one that a span has most of.
-                (field::span::ATTRIBUTES, _) => {}
                 (field::span::TRACE_ID, FieldValue::Bytes(id)) => {
                     span.trace_id = TraceId::from_slice(id).unwrap_or_default();
                 }
@@ -89,7 +91,6 @@ impl<'a> Span<'a> {
                 _ => {}
             }
         }
-        span
     }
 
     /// `kind`.

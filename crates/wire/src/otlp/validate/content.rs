@@ -4,14 +4,16 @@
 
 use super::{Pass, Reason};
 use crate::otlp::field;
-use crate::otlp::protobuf::{Fault, FieldValue, Reader, WireError};
+use crate::otlp::protobuf::{Fault, FieldValue, Reader, WireError, delimited_tag, split_delimited};
 
 impl Pass<'_> {
     pub(super) fn span(&mut self, mut reader: Reader<'_>) -> Result<(), WireError> {
         let (mut trace_id, mut span_id, mut parent_span_id) = (&[][..], &[][..], &[][..]);
         let (mut attributes, mut events, mut links) = (0, 0, 0);
         let mut has_status = false;
-        while let Some(found) = reader.field()? {
+        loop {
+            attributes += self.key_values(&mut reader, field::span::ATTRIBUTES)?;
+            let Some(found) = reader.field()? else { break };
             match (found.number, found.value) {
                 (field::span::ATTRIBUTES, FieldValue::Bytes(pair)) => {
                     attributes += 1;
@@ -62,7 +64,9 @@ impl Pass<'_> {
 
     pub(super) fn resource(&mut self, mut reader: Reader<'_>) -> Result<(), WireError> {
         let mut attributes = 0;
-        while let Some(found) = reader.field()? {
+        loop {
+            attributes += self.key_values(&mut reader, field::resource::ATTRIBUTES)?;
+            let Some(found) = reader.field()? else { break };
             match (found.number, found.value) {
                 (field::resource::ATTRIBUTES, FieldValue::Bytes(pair)) => {
                     attributes += 1;
@@ -163,8 +167,20 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// `depth`: how many levels of arrays and lists the value may still have.
+    /// Checks the run of attributes at the reader's position, as far as they have the common form, and counts them.
     #[inline]
+    fn key_values(&mut self, reader: &mut Reader<'_>, number: u32) -> Result<usize, WireError> {
+        let mut count = 0;
+        while let Some(pair) = reader.delimited_with_tag(delimited_tag(number)) {
+            count += 1;
+            if !is_plain_key_value(pair) {
+                self.key_value(reader.nested(pair.len()), self.value_depth)?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// `depth`: how many levels of arrays and lists the value may still have.
     fn key_value(&mut self, mut reader: Reader<'_>, depth: usize) -> Result<(), WireError> {
         // Most attributes are ASCII from tag to last character: one look instead of one per string.
         let is_ascii = reader.rest().is_ascii();
@@ -184,7 +200,6 @@ impl Pass<'_> {
         Ok(())
     }
 
-    #[inline]
     fn any_value(&mut self, mut reader: Reader<'_>, depth: usize, is_ascii: bool) -> Result<(), WireError> {
         let mut has_list = false;
         while let Some(found) = reader.field()? {
@@ -246,5 +261,32 @@ impl Pass<'_> {
         } else if id.iter().all(|&byte| byte == 0) {
             self.reject(Reason::AllZero { what });
         }
+    }
+}
+
+/// Whether a `KeyValue` is a key and a scalar in the form that every SDK writes, with ASCII text: nothing to be found
+/// fault with, at a glance. Others need a closer look, which the overwhelming majority is spared.
+#[inline]
+fn is_plain_key_value(pair: &[u8]) -> bool {
+    const KEY: u8 = delimited_tag(field::key_value::KEY);
+    const VALUE: u8 = delimited_tag(field::key_value::VALUE);
+    const STRING: u8 = delimited_tag(field::any_value::STRING);
+    const BOOL: u8 = (field::any_value::BOOL << 3) as u8;
+    const INT: u8 = (field::any_value::INT << 3) as u8;
+    const DOUBLE: u8 = (field::any_value::DOUBLE << 3 | 1) as u8;
+    let Some((key, rest)) = split_delimited(pair, KEY) else { return false };
+    let Some((value, [])) = split_delimited(rest, VALUE) else { return false };
+    match value {
+        [STRING, ..] => match split_delimited(value, STRING) {
+            // One look at both texts and the few bytes between; lengths of 128 and more are no ASCII.
+            Some((text, [])) => pair.is_ascii() || (key.is_ascii() && text.is_ascii()),
+            _ => false,
+        },
+        [BOOL | INT, byte] => *byte < 0x80 && key.is_ascii(),
+        [INT, more @ .., last] => {
+            more.len() < 9 && *last < 0x80 && more.iter().all(|byte| *byte >= 0x80) && key.is_ascii()
+        }
+        [DOUBLE, bits @ ..] => bits.len() == 8 && key.is_ascii(),
+        _ => false,
     }
 }

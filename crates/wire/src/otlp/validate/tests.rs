@@ -43,6 +43,31 @@ proptest! {
     }
 
     #[test]
+    fn what_is_left_is_the_request_without_the_bad_spans(request in request(), bad in proptest::collection::vec(any::<bool>(), 12)) {
+        let mut sent = request.clone();
+        let mut expected = request;
+        let mut rejected = 0;
+        let mut is_bad = bad.into_iter().cycle();
+        for (sent, expected) in sent.resource_spans.iter_mut().zip(&mut expected.resource_spans) {
+            for (sent, expected) in sent.scope_spans.iter_mut().zip(&mut expected.scope_spans) {
+                expected.spans.clear();
+                for span in &mut sent.spans {
+                    if is_bad.next() == Some(true) {
+                        span.trace_id.clear();
+                        rejected += 1;
+                    } else {
+                        expected.spans.push(span.clone());
+                    }
+                }
+            }
+        }
+        let validated = check(&sent);
+        prop_assert_eq!(validated.rejected.spans, rejected);
+        prop_assert_eq!(seen(validated.batch.request()), normalised(expected));
+        TraceBatch::from_trusted(validated.batch.bytes().clone()).expect("what was kept is valid");
+    }
+
+    #[test]
     fn batches_concatenate(left in request(), right in request()) {
         let both = TraceBatch::concatenate(&[check(&left).batch, check(&right).batch]).expect("short");
         let mut expected = left;

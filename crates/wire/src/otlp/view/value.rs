@@ -7,7 +7,7 @@ use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 
 use super::field;
-use crate::otlp::protobuf::{FieldValue, Fields, repeated, text};
+use crate::otlp::protobuf::{FieldValue, Fields, delimited_tag, repeated, split_delimited, text};
 
 /// `KeyValue`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,11 @@ impl<'a> KeyValue<'a> {
     #[must_use]
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Self {
+        if let Some((key, rest)) = split_delimited(bytes, delimited_tag(field::key_value::KEY))
+            && let Some((value, [])) = split_delimited(rest, delimited_tag(field::key_value::VALUE))
+        {
+            return Self { bytes, key: text(key), value: AnyValue::decode(value) };
+        }
         let mut pair = Self { bytes, ..Self::default() };
         for field in Fields::new(bytes) {
             match (field.number, field.value) {
@@ -48,6 +53,11 @@ impl PartialEq for KeyValue<'_> {
 /// before anything is decoded.
 pub(super) fn find<'a>(message: &'a [u8], number: u32, key: &str) -> Option<AnyValue<'a>> {
     let is_called_key = |pair: &&[u8]| {
+        if let Some((found, rest)) = split_delimited(pair, delimited_tag(field::key_value::KEY))
+            && split_delimited(rest, delimited_tag(field::key_value::VALUE)).is_some_and(|(_, end)| end.is_empty())
+        {
+            return found == key.as_bytes();
+        }
         let keys = Fields::new(pair).filter(|field| field.number == field::key_value::KEY);
         match keys.last() {
             Some(field) => field.value == FieldValue::Bytes(key.as_bytes()),
@@ -84,6 +94,9 @@ impl<'a> AnyValue<'a> {
     #[must_use]
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Self {
+        if let Some((content, [])) = split_delimited(bytes, delimited_tag(field::any_value::STRING)) {
+            return Self::String(text(content));
+        }
         let mut value = Self::Empty;
         for field in Fields::new(bytes) {
             match (field.number, field.value) {
