@@ -3,6 +3,7 @@
 use rootspan_model::conventions::{cloudfront, db, messaging};
 use rootspan_model::span::SpanKind;
 use rootspan_wire::otlp::batch::SpanInBatch;
+use rootspan_wire::otlp::view::KeyValue;
 
 /// Where a row belongs in the picture from edge to database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -98,29 +99,60 @@ pub(crate) fn of_scope(span: &SpanInBatch<'_>, service: &str) -> (Lane, LaneReas
     if is_proxy { (Lane::Proxy, LaneReason::ProxyName) } else { (Lane::Service, LaneReason::Default) }
 }
 
-/// The lane of a span whose scope says nothing. Server spans are their service's, so their attributes are not read.
-pub(crate) fn of_span(span: &SpanInBatch<'_>, kind: SpanKind) -> (Lane, LaneReason) {
-    if kind == SpanKind::Server {
-        return (Lane::Service, LaneReason::Default);
-    }
-    let mut receives = false;
-    let mut is_messaging = false;
-    for attribute in span.span.attributes() {
+/// What a span's attributes say about its lane, collected while they are passed by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Signs {
+    database: bool,
+    messaging: bool,
+    receives: bool,
+}
+
+impl Signs {
+    /// Takes note of one attribute, given as the bytes of its `KeyValue`.
+    #[inline]
+    pub(crate) fn see(&mut self, bytes: &[u8]) {
+        // Encoders put the key first. Its length alone rules out nearly all attributes, without decoding them.
+        if let [KEY_TAG, length, ..] = bytes
+            && !LENGTHS.contains(length)
+        {
+            return;
+        }
+        let attribute = KeyValue::decode(bytes);
         match attribute.key {
-            db::SYSTEM_NAME | db::SYSTEM_OLD => return (Lane::Database, LaneReason::DatabaseSystem),
-            messaging::SYSTEM => is_messaging = true,
-            messaging::OPERATION_TYPE => receives = attribute.value.as_str() == Some("receive"),
+            db::SYSTEM_NAME | db::SYSTEM_OLD => self.database = true,
+            messaging::SYSTEM => self.messaging = true,
+            messaging::OPERATION_TYPE => self.receives = attribute.value.as_str() == Some("receive"),
             _ => {}
         }
     }
-    match kind {
-        SpanKind::Producer => (Lane::Queue, LaneReason::ProducerKind),
-        // A consumer that processes a message does a service's work; one that waits for a message does not.
-        SpanKind::Client | SpanKind::Consumer if is_messaging && (receives || kind == SpanKind::Client) => {
-            (Lane::Queue, LaneReason::MessagingSystem)
-        }
-        SpanKind::Unspecified | SpanKind::Internal | SpanKind::Server | SpanKind::Client | SpanKind::Consumer => {
-            (Lane::Service, LaneReason::Default)
+
+    /// The lane of a span of this kind whose scope says nothing. Server spans are their service's.
+    pub(crate) fn lane(self, kind: SpanKind) -> (Lane, LaneReason) {
+        match kind {
+            SpanKind::Server => (Lane::Service, LaneReason::Default),
+            _ if self.database => (Lane::Database, LaneReason::DatabaseSystem),
+            SpanKind::Producer => (Lane::Queue, LaneReason::ProducerKind),
+            // A consumer that processes a message does a service's work; one that waits for a message does not.
+            SpanKind::Client | SpanKind::Consumer if self.messaging && (self.receives || kind == SpanKind::Client) => {
+                (Lane::Queue, LaneReason::MessagingSystem)
+            }
+            SpanKind::Unspecified | SpanKind::Internal | SpanKind::Client | SpanKind::Consumer => {
+                (Lane::Service, LaneReason::Default)
+            }
         }
     }
 }
+
+/// The first byte of a `KeyValue` whose key comes first: field 1, length-delimited.
+const KEY_TAG: u8 = 0x0a;
+
+/// Lengths of the keys that [`Signs::see`] knows.
+const LENGTHS: [u8; 4] = [
+    db::SYSTEM_NAME.len() as u8,
+    db::SYSTEM_OLD.len() as u8,
+    messaging::SYSTEM.len() as u8,
+    messaging::OPERATION_TYPE.len() as u8,
+];
+
+#[cfg(test)]
+mod tests;

@@ -22,8 +22,7 @@
 //! Numbers are little-endian; n is the header's `spanCount`, m its `segmentCount`; n × 32 bytes are the spans'. Rows are
 //! in pre-order. A difference of times is exact in an f64 up to 104 days.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashSet};
 use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_wire::otlp::batch::TraceBatch;
 
@@ -227,7 +226,7 @@ fn mark_conflicts(tree: &mut Tree<'_>, conflicting: &[usize]) {
     if conflicting.is_empty() {
         return;
     }
-    let conflicting: std::collections::HashSet<usize> = conflicting.iter().copied().collect();
+    let conflicting: HashSet<usize> = conflicting.iter().copied().collect();
     for node in tree.nodes.iter_mut().filter(|node| conflicting.contains(&node.span)) {
         node.flags.insert(Flags::DUPLICATE);
     }

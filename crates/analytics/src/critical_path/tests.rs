@@ -317,23 +317,21 @@ fn build_and_sum(batch: &TraceBatch) {
 #[test]
 fn hostile_shapes_take_neither_stack_nor_time() {
     const MANY: usize = 100_000;
+    const SOME: usize = 20_000;
     let id = |number: usize| SpanId::new((number as u64 + 1).to_be_bytes());
-    let chain: Vec<_> =
-        (0..MANY).map(|n| span(n, if n == 0 { SpanId::default() } else { id(n - 1) }, n as u64, u64::MAX)).collect();
-    build_and_sum(&batch_of(&chain));
-    let star: Vec<_> =
-        (0..MANY).map(|n| span(n, if n == 0 { SpanId::default() } else { id(0) }, n as u64, n as u64 * 2)).collect();
-    build_and_sum(&batch_of(&star));
-    let same_id: Vec<_> = (0..MANY).map(|n| span(0, SpanId::default(), n as u64, n as u64 + 5)).collect();
-    build_and_sum(&batch_of(&same_id));
-    let identical = vec![span(0, SpanId::default(), 1, 2); MANY];
-    build_and_sum(&batch_of(&identical));
-    let circle: Vec<_> = (0..MANY).map(|n| span(n, id((n + 1) % MANY), n as u64, n as u64 + 9)).collect();
-    build_and_sum(&batch_of(&circle));
-    let pairs: Vec<_> = (0..MANY).map(|n| span(n, id(n ^ 1), n as u64, n as u64 + 9)).collect();
-    build_and_sum(&batch_of(&pairs));
-    let orphans: Vec<_> = (0..MANY).map(|n| span(n, id(n + MANY), 0, u64::MAX)).collect();
-    build_and_sum(&batch_of(&orphans));
+    let under = |number: usize, parent: Option<usize>| parent.filter(|_| number > 0).map_or_else(SpanId::default, id);
+    let build = |count: usize, make: &dyn Fn(usize, u64) -> FixtureSpan| {
+        let spans: Vec<_> = (0..count).map(|number| make(number, number as u64)).collect();
+        build_and_sum(&batch_of(&spans));
+    };
+    // A chain, a star, one id for all, one span again and again, a circle, pairs of parents, orphans only.
+    build(MANY, &|n, time| span(n, under(n, n.checked_sub(1)), time, u64::MAX));
+    build(SOME, &|n, time| span(n, under(n, Some(0)), time, time * 2));
+    build(SOME, &|_, time| span(0, SpanId::default(), time, time + 5));
+    build(SOME, &|_, _| span(0, SpanId::default(), 1, 2));
+    build(MANY, &|n, time| span(n, id((n + 1) % MANY), time, time + 9));
+    build(SOME, &|n, time| span(n, id(n ^ 1), time, time + 9));
+    build(SOME, &|n, _| span(n, id(n + SOME), 0, u64::MAX));
 }
 
 /// Spans whose ids, parents and times collide often; times anywhere in 64 bits.

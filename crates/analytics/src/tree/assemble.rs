@@ -1,11 +1,12 @@
 //! From spans in the order of their bytes to spans with parents: duplicates, orphans and cycles are settled here.
 
-use std::collections::{HashMap, HashSet};
-
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use rootspan_model::conventions::cloudfront;
 use rootspan_model::ids::SpanId;
 use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_wire::otlp::batch::{SpanInBatch, TraceBatch};
+use rootspan_wire::otlp::field;
+use rootspan_wire::otlp::protobuf::{FieldValue, Fields};
 
 use super::{Flags, skew};
 use crate::cdn::Timings;
@@ -101,14 +102,23 @@ impl<'a> Surroundings<'a> {
         }
         let inner = &span.span;
         let kind = inner.kind();
-        let (lane, lane_reason) = if self.lane.0 == Lane::Service { lane::of_span(span, kind) } else { self.lane };
+        let (mut signs, mut events, mut links) = (lane::Signs::default(), 0_u32, 0_u32);
+        let signs_matter = self.lane.0 == Lane::Service && kind != SpanKind::Server;
+        for field in Fields::new(inner.bytes) {
+            match (field.number, field.value) {
+                (field::span::ATTRIBUTES, FieldValue::Bytes(bytes)) if signs_matter => signs.see(bytes),
+                (field::span::EVENTS, _) => events += 1,
+                (field::span::LINKS, _) => links += 1,
+                _ => {}
+            }
+        }
+        let (lane, lane_reason) = if self.lane.0 == Lane::Service { signs.lane(kind) } else { self.lane };
         let is_viewer = lane == Lane::Cdn && kind == SpanKind::Server;
-        let links = u32::try_from(inner.links().count()).unwrap_or(u32::MAX);
         let mut flags = Flags::default();
         for (flag, set) in [
             (Flags::ERROR, inner.status() == StatusCode::Error),
             (Flags::ESTIMATED, inner.end < inner.start),
-            (Flags::HAS_EVENTS, inner.events().next().is_some()),
+            (Flags::HAS_EVENTS, events > 0),
             (Flags::HAS_LINKS, links > 0),
             (Flags::ROOT, !inner.parent_span_id.is_valid()),
             (Flags::KEPT_BY, lane == Lane::Cdn && inner.attribute(cloudfront::KEPT_BY).is_some()),

@@ -5,8 +5,7 @@
 //! clock: into the middle of its parent if it fits (the way there as long as the way back), else to its parent's start.
 //! A shift that was found for a clock is tried first for its other spans, so that they keep their order.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use rootspan_model::conventions::resource as names;
 use rootspan_model::span::SpanKind;
 use rootspan_wire::otlp::view::Resource;
