@@ -54,6 +54,8 @@ pub struct Behavior {
     pub default_ttl: Duration,
     /// Whether the function is attached.
     pub runs_function: bool,
+    /// An origin of its own, as [`Config::origin`].
+    pub origin: Option<String>,
 }
 
 /// The viewer protocol policy. The emulator has no TLS: a viewer counts as HTTPS unless it sends [`PROTOCOL_HEADER`].
@@ -154,6 +156,7 @@ impl Default for Behavior {
             viewer_protocol: ViewerProtocol::AllowAll,
             default_ttl: Duration::ZERO,
             runs_function: true,
+            origin: None,
         }
     }
 }
@@ -178,14 +181,27 @@ impl Delivery {
     }
 }
 
+/// A behaviour and where its requests go.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) behavior: Behavior,
+    pub(crate) origin: Uri,
+}
+
 impl Config {
-    /// The behaviours with a default one at the end.
-    pub(crate) fn resolved_behaviors(&self) -> Vec<Behavior> {
-        let mut behaviors = self.behaviors.clone();
-        if !behaviors.iter().any(|behavior| behavior.path_pattern == "*") {
-            behaviors.push(Behavior::default());
+    /// The behaviours, with a default one at the end, and their origins.
+    pub(crate) fn routes(&self) -> Result<Vec<Route>, StartError> {
+        let default_origin = http_address("origin", &self.origin)?;
+        let mut routes = Vec::with_capacity(self.behaviors.len() + 1);
+        for behavior in &self.behaviors {
+            let own =
+                behavior.origin.as_deref().map(|origin| http_address("origin of a behaviour", origin)).transpose()?;
+            routes.push(Route { behavior: behavior.clone(), origin: own.unwrap_or_else(|| default_origin.clone()) });
         }
-        behaviors
+        if !self.behaviors.iter().any(|behavior| behavior.path_pattern == "*") {
+            routes.push(Route { behavior: Behavior::default(), origin: default_origin });
+        }
+        Ok(routes)
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::cache::{Cache, Cached, lifetime};
-use super::config::{Behavior, CLASS_HEADER, Config, PROTOCOL_HEADER, ViewerProtocol, path_matches};
+use super::config::{Behavior, CLASS_HEADER, Config, PROTOCOL_HEADER, Route, ViewerProtocol, path_matches};
 use super::event::{
     ChangedRequest, GeneratedResponse, Verdict, ViewerRequest, error_page, read_returned, viewer_request,
 };
@@ -39,8 +39,7 @@ const VIA_VALUE: &str = "1.1 2afae0d44e2540f472c0635ab62c232b.cloudfront.net (Cl
 /// Everything that requests share.
 pub(crate) struct Distribution {
     pub(crate) config: Config,
-    pub(crate) behaviors: Vec<Behavior>,
-    pub(crate) origin: Uri,
+    pub(crate) routes: Vec<Route>,
     pub(crate) function: Option<FunctionCode>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) sinks: Arc<Sinks>,
@@ -54,7 +53,8 @@ impl Distribution {
         let (mut parts, body) = request.into_parts();
         let class = take_text(&mut parts.headers, CLASS_HEADER);
         let is_plain = take_text(&mut parts.headers, PROTOCOL_HEADER).as_deref() == Some("http");
-        let behavior = self.behavior(parts.uri.path());
+        let route = self.route(parts.uri.path());
+        let behavior = &route.behavior;
         let record = self.record(viewer, &parts, is_plain, behavior);
         let exchange = Exchange::start(record, class, Arc::clone(&self.sinks));
         if !parts.uri.path().starts_with('/') {
@@ -76,13 +76,13 @@ impl Distribution {
             }
             _ => (exchange, unchanged(&parts)),
         };
-        self.look_up(exchange, behavior, viewer, &parts.method, changed, body).await
+        self.look_up(exchange, route, viewer, &parts.method, changed, body).await
     }
 
-    fn behavior(&self, path: &str) -> &Behavior {
-        let matching = self.behaviors.iter().find(|behavior| path_matches(&behavior.path_pattern, path));
+    fn route(&self, path: &str) -> &Route {
+        let matching = self.routes.iter().find(|route| path_matches(&route.behavior.path_pattern, path));
         // `OPTIONS *` has a path that only the default can match.
-        matching.or(self.behaviors.last()).expect("there is a default behaviour")
+        matching.or(self.routes.last()).expect("there is a default behaviour")
     }
 
     fn record(&self, viewer: SocketAddr, parts: &Parts, is_plain: bool, behavior: &Behavior) -> Record {
@@ -181,7 +181,7 @@ impl Distribution {
     async fn look_up(
         &self,
         exchange: Exchange,
-        behavior: &Behavior,
+        route: &Route,
         viewer: SocketAddr,
         method: &Method,
         changed: ChangedRequest,
@@ -192,9 +192,9 @@ impl Distribution {
         if is_cacheable && let Some(cached) = self.cache.get(&key) {
             return self.hit(exchange, cached, *method == Method::HEAD);
         }
-        match self.ask_origin(exchange, viewer, method, changed, body).await {
+        match self.ask_origin(exchange, &route.origin, viewer, method, changed, body).await {
             Ok((exchange, response)) => {
-                let keep = if *method == Method::GET { Some((key, behavior)) } else { None };
+                let keep = if *method == Method::GET { Some((key, &route.behavior)) } else { None };
                 self.miss(exchange, response, keep)
             }
             Err(response) => *response,
@@ -204,13 +204,14 @@ impl Distribution {
     async fn ask_origin(
         &self,
         mut exchange: Exchange,
+        origin: &Uri,
         viewer: SocketAddr,
         method: &Method,
         changed: ChangedRequest,
         body: Incoming,
     ) -> Result<(Exchange, Response<Incoming>), Box<Response<ViewerBody>>> {
         let bad_gateway = StatusCode::BAD_GATEWAY;
-        let Some(uri) = self.origin_uri(&changed) else {
+        let Some(uri) = origin_uri(origin, &changed) else {
             let message = "The request's address is not valid.";
             return Err(Box::new(self.refuse(
                 exchange,
@@ -236,15 +237,6 @@ impl Distribution {
             Err(_) => (StatusCode::GATEWAY_TIMEOUT, "OriginCommError", "The origin did not answer in time."),
         };
         Err(Box::new(self.refuse(exchange, status, ResultType::Error, detailed, message)))
-    }
-
-    fn origin_uri(&self, changed: &ChangedRequest) -> Option<Uri> {
-        let prefix = self.origin.path().trim_end_matches('/');
-        let separator = if changed.query.is_empty() { "" } else { "?" };
-        let target = format!("{prefix}{}{separator}{}", changed.path, changed.query);
-        let mut parts = self.origin.clone().into_parts();
-        parts.path_and_query = Some(target.parse().ok()?);
-        Uri::from_parts(parts).ok()
     }
 
     fn miss(
@@ -348,6 +340,16 @@ impl Distribution {
 async fn call(function: FunctionCode, invocation: Invocation) -> Result<Returned, FunctionError> {
     let outcome = tokio::task::spawn_blocking(move || function.call(&invocation)).await;
     outcome.unwrap_or_else(|error| Err(FunctionError::Failed(error.to_string())))
+}
+
+/// The address at the origin: its own path is put in front.
+fn origin_uri(origin: &Uri, changed: &ChangedRequest) -> Option<Uri> {
+    let prefix = origin.path().trim_end_matches('/');
+    let separator = if changed.query.is_empty() { "" } else { "?" };
+    let target = format!("{prefix}{}{separator}{}", changed.path, changed.query);
+    let mut parts = origin.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// A request that no function touched.

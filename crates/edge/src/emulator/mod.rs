@@ -1,4 +1,4 @@
-//! A CloudFront on this machine: one distribution with one origin.
+//! A CloudFront on this machine: one distribution, with one origin for each behaviour.
 //!
 //! It runs the viewer-request function in [`sandbox`] under CloudFront's header rules, keeps what may be kept, forwards
 //! the rest, and writes an access-log record for every request, which it delivers as Amazon Data Firehose does. What it
@@ -89,7 +89,7 @@ impl Emulator {
     /// If the configuration cannot be used or the address is taken.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let function = config.function.as_deref().map(FunctionCode::new).transpose().map_err(StartError::Function)?;
-        let origin = config::http_address("origin", &config.origin)?;
+        let routes = config.routes()?;
         let listener = TcpListener::bind(config.listen).await;
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = listener.map_err(listen_error)?;
@@ -111,8 +111,7 @@ impl Emulator {
         connector.set_nodelay(true);
         let sinks = Arc::new(Sinks { ledger: Ledger::new(config.ledger_max_entries), outbox });
         let distribution = Distribution {
-            behaviors: config.resolved_behaviors(),
-            origin,
+            routes,
             function,
             cache: Arc::new(Cache::new(config.cache_max_bytes)),
             sinks: Arc::clone(&sinks),

@@ -28,9 +28,17 @@ fn patterns_match_as_in_cloudfront() {
 #[test]
 fn there_is_always_a_default_behavior() {
     let api = Behavior { path_pattern: "/api/*".to_owned(), ..Behavior::default() };
-    let config = Config { behaviors: vec![api.clone()], ..Config::default() };
-    assert_eq!(config.resolved_behaviors(), [api, Behavior::default()]);
-    assert_eq!(Config::default().resolved_behaviors(), [Behavior::default()]);
+    let origin = "http://127.0.0.1:81/".to_owned();
+    let own = Behavior { origin: Some("http://127.0.0.1:82/".to_owned()), ..api };
+    let config = Config { behaviors: vec![own.clone()], origin, ..Config::default() };
+    let routes = config.routes().expect("both origins are addresses");
+    let routes: Vec<_> = routes.iter().map(|route| (&route.behavior, route.origin.to_string())).collect();
+    assert_eq!(
+        routes,
+        [(&own, "http://127.0.0.1:82/".to_owned()), (&Behavior::default(), "http://127.0.0.1:81/".to_owned())]
+    );
+    let bad = Config { behaviors: vec![Behavior { origin: Some("nowhere".to_owned()), ..own }], ..config };
+    assert!(bad.routes().is_err());
 }
 
 #[test]
