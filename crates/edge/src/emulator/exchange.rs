@@ -15,7 +15,7 @@ use super::cache::{Cache, Cached, OBJECT_MAX_BYTES};
 use super::clock::{Stopwatch, unix_millis};
 use super::delivery::Outbox;
 use super::ledger::{Ledger, LedgerEntry, ResultType, context_of};
-use super::record::Record;
+use super::record::{Record, rounded_millis};
 
 /// Where ended exchanges go.
 #[derive(Debug)]
@@ -93,8 +93,7 @@ impl Drop for Exchange {
         let mut record = std::mem::take(&mut self.record);
         record.time_taken = self.started.elapsed();
         // The wall clock may be set while a request runs; the record's own arithmetic must hold all the same.
-        let taken_millis = u64::try_from(record.time_taken.as_millis()).unwrap_or(u64::MAX);
-        record.end_unix_millis = self.start_unix_millis.saturating_add(taken_millis);
+        record.end_unix_millis = self.start_unix_millis.saturating_add(rounded_millis(record.time_taken));
         record.result_type = self.result.name();
         record.request_log_data = self.log_data.take().unwrap_or_default();
         let (trace_id, span_id, sampled) = context_of(&record.request_id, Some(&record.request_log_data));

@@ -39,9 +39,11 @@ const DISALLOWED_PREFIXES: [&str; 7] = [
 /// Visible to a viewer-request function, but not to be added, changed or removed.
 pub(crate) const READ_ONLY: [&str; 4] = ["content-length", "host", "transfer-encoding", "via"];
 
-/// Meant for one connection only (RFC 9110, section 7.6.1): not forwarded in either direction.
-const HOP_BY_HOP: [&str; 9] = [
+/// Meant for one connection only (RFC 9110, section 7.6.1): not forwarded in either direction. `Expect` is among them,
+/// since the emulator has answered it.
+const HOP_BY_HOP: [&str; 10] = [
     "connection",
+    "expect",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",

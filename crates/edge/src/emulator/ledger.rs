@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use rootspan_model::edge_id::EdgeIds;
 use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::log_payload::LogPayload;
+use tokio::sync::watch;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,8 @@ impl ResultType {
 pub(crate) struct Ledger {
     max_entries: usize,
     state: Mutex<State>,
+    /// How many entries were added.
+    ended: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +89,7 @@ struct State {
 
 impl Ledger {
     pub(crate) fn new(max_entries: usize) -> Self {
-        Self { max_entries, state: Mutex::default() }
+        Self { max_entries, state: Mutex::default(), ended: watch::Sender::new(0) }
     }
 
     pub(crate) fn add(&self, entry: LedgerEntry) {
@@ -95,6 +98,14 @@ impl Ledger {
             state.forgotten += 1;
         }
         state.entries.push_back(entry);
+        drop(state);
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    /// Waits until so many requests have ended since the start.
+    pub(crate) async fn wait_for(&self, count: u64) {
+        let waited = self.ended.subscribe().wait_for(|ended| *ended >= count).await.map(drop);
+        debug_assert!(waited.is_ok(), "the sender lives as long as the ledger");
     }
 
     /// The entries in the order in which requests ended, and how many older ones were forgotten.

@@ -131,6 +131,12 @@ impl Running {
         self.sinks.ledger.snapshot().0
     }
 
+    /// Waits until so many requests have ended since the start. A viewer may have its whole response a moment before
+    /// that, and one that left has none.
+    pub async fn ended(&self, count: u64) {
+        self.sinks.ledger.wait_for(count).await;
+    }
+
     /// What became of the log records so far; `None` without delivery.
     #[must_use]
     pub fn delivery(&self) -> Option<DeliveryCounts> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rootspan_model::limits::LOG_CUSTOM_DATA_MAX_BYTES;
+use rootspan_model::time::{UnixNanos, Utc};
 use serde_json::{Map, Value};
 
 /// What is logged of a request. Texts are as they were on the wire; they are encoded on printing.
@@ -97,9 +98,15 @@ impl Record {
     }
 }
 
-/// Seconds with three decimals. Rounding keeps order, so that a part is never longer than the whole.
+/// Milliseconds, rounded. Rounding keeps order, so that a part is never longer than the whole.
+pub(crate) fn rounded_millis(duration: Duration) -> u64 {
+    u64::try_from((duration.as_micros() + 500) / 1000).unwrap_or(u64::MAX)
+}
+
+/// Seconds with three decimals.
 fn seconds(duration: Option<Duration>) -> String {
-    duration.map(|duration| format!("{:.3}", duration.as_secs_f64())).unwrap_or_default()
+    let millis = duration.map(rounded_millis);
+    millis.map(|millis| format!("{}.{:03}", millis / 1000, millis % 1000)).unwrap_or_default()
 }
 
 /// URL-encodes what CloudFront encodes in its logs.
@@ -127,24 +134,10 @@ fn custom_data(text: &str) -> String {
     encoded
 }
 
-/// `2026-09-14` and `10:15:30` in UTC. The calendar is Howard Hinnant's `civil_from_days`.
+/// `2026-09-14` and `10:15:30` in UTC.
 fn date_and_time(unix_millis: u64) -> (String, String) {
-    let seconds = unix_millis / 1000;
-    let days = seconds / 86_400 + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Months count from March, so that the leap day is the last of the year.
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let of_day = seconds % 86_400;
-    (
-        format!("{year:04}-{month:02}-{day:02}"),
-        format!("{:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60),
-    )
+    let Utc { year, month, day, hour, minute, second, .. } = UnixNanos(unix_millis.saturating_mul(1_000_000)).utc();
+    (format!("{year:04}-{month:02}-{day:02}"), format!("{hour:02}:{minute:02}:{second:02}"))
 }
 
 #[cfg(test)]

@@ -94,20 +94,6 @@ fn what_is_missing_is_a_dash_and_no_status_is_000() {
 }
 
 #[test]
-fn dates() {
-    for (millis, expected) in [
-        (0, "1970-01-01 00:00:00"),
-        (951_782_399_999, "2000-02-28 23:59:59"),
-        (951_782_400_000, "2000-02-29 00:00:00"),
-        (1_789_380_930_482, "2026-09-14 10:15:30"),
-        (4_107_542_400_000, "2100-03-01 00:00:00"),
-    ] {
-        let (date, time) = date_and_time(millis);
-        assert_eq!(format!("{date} {time}"), expected);
-    }
-}
-
-#[test]
 fn encoding_and_cutting() {
     assert_eq!(encode("a b\"%~é|;=:._-/?&+(),"), "a%20b%22%25%7E%C3%A9%7C;=:._-/?&+(),");
     assert_eq!(custom_data(&"x".repeat(801)).len(), 800);

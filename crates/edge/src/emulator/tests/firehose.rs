@@ -5,12 +5,14 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::Full;
 use rootspan_model::log_payload::LogPayload;
+use rootspan_model::span::StatusCode;
+use rootspan_wire::cloudfront::{ReadOptions, read_json, span};
 use serde_json::Value;
 
 use super::support::{Endpoint, Origin, Reply, get};
 use crate::build::viewer_request;
 use crate::emulator::delivery::DeliveryCounts;
-use crate::emulator::{Config, Delivery, Emulator, Running};
+use crate::emulator::{Behavior, Config, Delivery, Emulator, PROTOCOL_HEADER, Running, ViewerProtocol};
 use crate::settings::Settings;
 
 fn delivery(endpoint: &Endpoint) -> Delivery {
@@ -33,7 +35,7 @@ async fn start(origin: &Origin, delivery: Delivery) -> Running {
 async fn visit(running: &Running, count: usize) {
     for _ in 0..count {
         let request = Request::get(format!("http://{}/api/items?limit=5", running.address)).header("user-agent", "a b");
-        let (_, _, body) = get(request.body(Full::default()).expect("valid request")).await;
+        let (_, _, body) = get(running, request.body(Full::default()).expect("valid request")).await;
         body.expect("a whole body");
     }
 }
@@ -91,6 +93,61 @@ fn check_record(record: &Value) {
     assert!(seconds("origin-lbl") <= seconds("time-taken"), "{record}");
     assert!(seconds("time-to-first-byte") <= seconds("time-taken"), "{record}");
     assert!(seconds("sc-bytes") > 5.0 && seconds("cs-bytes") > 50.0, "{record}");
+}
+
+/// The receiver's own decoder finds in the log what the ledger says.
+#[tokio::test]
+async fn what_is_logged_becomes_the_viewers_spans() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(Vec::new()).await);
+    let settings = "probability: 0\npaths:\n  - {pattern: '/kept/*', probability: 1}\n  - {pattern: '/continued', trust: continue}\n  - {pattern: '/error', probability: 1}";
+    let function = viewer_request(&Settings::parse(settings).expect("valid settings")).expect("within the limits").code;
+    let behavior = Behavior {
+        path_pattern: "/https".to_owned(),
+        viewer_protocol: ViewerProtocol::RedirectToHttps,
+        ..Behavior::default()
+    };
+    let config = Config {
+        origin: origin.url(),
+        function: Some(function),
+        behaviors: vec![behavior],
+        delivery: Some(Delivery { max_records: 100, ..delivery(&endpoint) }),
+        ..Config::default()
+    };
+    let running = Emulator::start(config).await.expect("the emulator starts");
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for target in ["/kept/1", "/continued", "/error", "/left-out", "/https"] {
+        let request = Request::get(format!("http://{}{target}", running.address)).header("traceparent", parent);
+        let request = request.header(PROTOCOL_HEADER, "http").body(Full::default()).expect("valid request");
+        assert!(get(&running, request).await.2.is_ok(), "{target}");
+    }
+    let ledger = running.shutdown().await.ledger;
+
+    let settings = span::Settings::default();
+    let mut encoder = span::Encoder::new(&settings);
+    let records = endpoint.batch().await.records;
+    let outcomes = records.iter().map(|record| {
+        let text = record.to_string();
+        let record = read_json(text.as_bytes(), ReadOptions::default()).next().expect("a record").expect("valid");
+        encoder.push(&record)
+    });
+    let (kept, out) = (span::Outcome::Span, span::Outcome::SampledOut);
+    assert_eq!(outcomes.collect::<Vec<_>>(), [kept, kept, kept, out, kept]);
+    let batch = encoder.finish();
+    let spans: Vec<_> = (0..batch.span_count()).map(|index| batch.span(index).span).collect();
+    let sampled = ledger.iter().filter(|entry| entry.sampled != Some(false));
+    for (span, entry) in spans.iter().zip(sampled) {
+        assert_eq!((span.trace_id, span.span_id), (entry.trace_id, entry.span_id), "{}", entry.path);
+        assert_eq!(span.start.0 / 1_000_000, entry.start_unix_millis, "{}", entry.path);
+        assert_eq!(span.parent_span_id.to_string() == "00f067aa0ba902b7", entry.path == "/continued");
+        assert_eq!(
+            span.links().count(),
+            usize::from(entry.path == "/kept/1" || entry.path == "/error"),
+            "{}",
+            entry.path
+        );
+        assert_eq!(span.status() == StatusCode::Error, entry.path == "/error", "{}", entry.path);
+    }
+    assert_eq!(ledger[1].trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
 }
 
 #[tokio::test]

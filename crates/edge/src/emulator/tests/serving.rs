@@ -36,7 +36,8 @@ fn request(running: &Running, target: &str) -> http::request::Builder {
 }
 
 async fn visit(running: &Running, target: &str) -> (StatusCode, HeaderMap, Bytes) {
-    let (status, headers, body) = get(request(running, target).body(Full::default()).expect("valid request")).await;
+    let (status, headers, body) =
+        get(running, request(running, target).body(Full::default()).expect("valid request")).await;
     (status, headers, body.expect("a whole body"))
 }
 
@@ -56,7 +57,7 @@ async fn a_miss_reaches_the_origin_with_the_trace() {
         .header("tracestate", "vendor=abc")
         .header("baggage", "user=1")
         .header("x-forwarded-for", "192.0.2.1");
-    let (status, headers, body) = get(request.body(Full::default()).expect("valid request")).await;
+    let (status, headers, body) = get(&running, request.body(Full::default()).expect("valid request")).await;
     assert_eq!((status, body.expect("a whole body")), (StatusCode::OK, Bytes::from_static(b"hello")));
     assert_eq!(headers["x-cache"], "Miss from cloudfront");
     assert!(headers["via"].to_str().expect("text").ends_with("cloudfront.net (CloudFront)"));
@@ -95,7 +96,7 @@ async fn a_hit_never_reaches_the_origin() {
     );
     assert!(second.contains_key("age"));
     let head = Request::head(format!("http://{}/cached?v=1", running.address)).body(Full::default());
-    let (_, headers, body) = get(head.expect("valid request")).await;
+    let (_, headers, body) = get(&running, head.expect("valid request")).await;
     assert_eq!((&headers["content-length"], body.expect("no body").len()), (&"4".parse().expect("a value"), 0));
     visit(&running, "/cached?v=2").await;
     let summary = running.shutdown().await;
@@ -108,11 +109,39 @@ async fn a_hit_never_reaches_the_origin() {
 }
 
 #[tokio::test]
+async fn a_body_of_unknown_length_is_kept_whole() {
+    let origin = Origin::start().await;
+    let running = start(&origin).await;
+    let (_, headers, body) = visit(&running, "/chunked").await;
+    assert_eq!((headers.get("content-length"), &body[..]), (None, &b"one two three"[..]));
+    let (_, headers, body) = visit(&running, "/chunked").await;
+    assert_eq!(headers["x-cache"], "Hit from cloudfront");
+    assert_eq!((&headers["content-length"], &body[..]), (&"13".parse().expect("a value"), &b"one two three"[..]));
+    let results: Vec<_> = running.shutdown().await.ledger.iter().map(|entry| entry.result_type).collect();
+    assert_eq!(results, [ResultType::Miss, ResultType::Hit]);
+}
+
+#[tokio::test]
+async fn a_head_request_that_misses_is_complete_and_not_kept() {
+    let origin = Origin::start().await;
+    let running = start(&origin).await;
+    for _ in 0..2 {
+        let head = Request::head(format!("http://{}/cached", running.address)).body(Full::default());
+        let (status, headers, body) = get(&running, head.expect("valid request")).await;
+        assert_eq!((status, body.expect("no body").len()), (StatusCode::OK, 0));
+        assert_eq!(headers["x-cache"], "Miss from cloudfront");
+    }
+    let results: Vec<_> = running.shutdown().await.ledger.iter().map(|entry| entry.detailed_result_type).collect();
+    assert_eq!(results, ["Miss", "Miss"]);
+    assert_eq!(origin.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn bodies_of_requests_go_through() {
     let origin = Origin::start().await;
     let running = start(&origin).await;
     let upload = Request::post(format!("http://{}/items", running.address)).body(Full::from("payload"));
-    let (status, _, _) = get(upload.expect("valid request")).await;
+    let (status, _, _) = get(&running, upload.expect("valid request")).await;
     assert_eq!(status, StatusCode::OK);
     running.shutdown().await;
     let seen = origin.seen();
@@ -168,7 +197,8 @@ async fn an_origin_that_does_not_answer_is_a_504() {
 async fn an_origin_that_breaks_off_is_an_error_with_status_200() {
     let origin = Origin::start().await;
     let running = start(&origin).await;
-    let (status, _, body) = get(request(&running, "/breaks").body(Full::default()).expect("valid request")).await;
+    let (status, _, body) =
+        get(&running, request(&running, "/breaks").body(Full::default()).expect("valid request")).await;
     assert_eq!(status, StatusCode::OK);
     body.expect_err("the body breaks off");
     let summary = running.shutdown().await;
@@ -233,7 +263,7 @@ async fn plain_http_is_redirected_or_refused() {
     let running = Emulator::start(config).await.expect("the emulator starts");
     let plain = |target: &str| {
         let request = request(&running, target).header(PROTOCOL_HEADER, "http").header("host", "shop.example.com");
-        get(request.body(Full::default()).expect("valid request"))
+        get(&running, request.body(Full::default()).expect("valid request"))
     };
     let (status, headers, _) = plain("/redirect?x=1").await;
     assert_eq!(

@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
+use crate::emulator::Running;
+
 /// A request that the origin got.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
@@ -87,6 +89,10 @@ async fn answer(path: &str) -> Response<Stream> {
         "/missing" => response.status(404).body(full("")),
         "/empty" => response.status(204).body(full("")),
         "/never" => std::future::pending().await,
+        "/chunked" => {
+            let chunks = VecDeque::from(["one ", "two ", "three"].map(|chunk| Bytes::from_static(chunk.as_bytes())));
+            response.header("cache-control", "max-age=60").body(Stream::Chunks(chunks))
+        }
         "/endless" => response.body(Stream::Endless),
         "/breaks" => response.body(Stream::Breaks { half: Some(Bytes::from_static(b"half")), is_flushed: false }),
         _ => response.header("content-type", "text/plain").header("connection", "keep-alive").body(full("hello")),
@@ -96,6 +102,7 @@ async fn answer(path: &str) -> Response<Stream> {
 
 pub(super) enum Stream {
     Full(Option<Bytes>),
+    Chunks(VecDeque<Bytes>),
     Endless,
     Breaks { half: Option<Bytes>, is_flushed: bool },
 }
@@ -110,6 +117,7 @@ impl Body for Stream {
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         Poll::Ready(match &mut *self {
             Self::Full(body) => body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))),
+            Self::Chunks(chunks) => chunks.pop_front().map(|chunk| Ok(Frame::data(chunk))),
             Self::Endless => Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 16 * 1024])))),
             Self::Breaks { half, is_flushed } => match half.take() {
                 Some(half) => Some(Ok(Frame::data(half))),
@@ -127,7 +135,7 @@ impl Body for Stream {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Full(body) => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Endless | Self::Breaks { .. } => SizeHint::default(),
+            Self::Chunks(_) | Self::Endless | Self::Breaks { .. } => SizeHint::default(),
         }
     }
 }
@@ -247,10 +255,17 @@ where
     address
 }
 
-/// Sends a request and reads the whole response. An error is a body that broke off.
-pub(super) async fn get(request: Request<Full<Bytes>>) -> (StatusCode, HeaderMap, Result<Bytes, hyper::Error>) {
+/// Sends a request, reads the whole response, and waits until the emulator has booked it: the ledger is in the order of
+/// the test. An error is a body that broke off.
+pub(super) async fn get(
+    running: &Running,
+    request: Request<Full<Bytes>>,
+) -> (StatusCode, HeaderMap, Result<Bytes, hyper::Error>) {
+    let before = running.ledger().len() as u64;
     let client = Client::builder(TokioExecutor::new()).build_http();
     let response = client.request(request).await.expect("a response");
     let (parts, body) = response.into_parts();
-    (parts.status, parts.headers, body.collect().await.map(|body| body.to_bytes()))
+    let body = body.collect().await.map(|body| body.to_bytes());
+    running.ended(before + 1).await;
+    (parts.status, parts.headers, body)
 }
