@@ -185,7 +185,7 @@ async fn a_batch_is_given_up_after_the_retry_duration() {
     visit(&running, 2).await;
     let counts = running.shutdown().await.delivery.expect("it delivers");
     assert_eq!((counts.delivered, counts.failed), (0, 2));
-    assert!(counts.failed_tries > 1, "{counts:?}");
+    assert!(counts.failed_tries >= 1, "{counts:?}");
 }
 
 #[tokio::test]
