@@ -143,7 +143,14 @@ function apply(decision, headers) {
     }
 }
 
-/** The access log's part; see crates/model/src/log_payload. */
+/**
+ * The access log's part; see crates/model/src/log_payload.
+ * @param {string} traceparent
+ * @param {string} parent
+ * @param {string} th
+ * @param {string} rv
+ * @param {string} link
+ */
 function payload(traceparent, parent, th, rv, link) {
     return ['rs1', traceparent, parent || '-', Date.now(), th || '-', rv || '-', link || '-'].join(';');
 }
@@ -193,9 +200,11 @@ function matches(pattern, uri) {
 
 /** @param {Headers} headers */
 function knowsSecret(headers) {
-    var secret = SETTINGS.secret;
-    var given = secret ? single(headers, secret.header) : '';
-    return given !== '' && sha256(given) === secret.sha256;
+    if (!SETTINGS.secret) {
+        return false;
+    }
+    var given = single(headers, SETTINGS.secret.header);
+    return given !== '' && sha256(given) === SETTINGS.secret.sha256;
 }
 
 /**
@@ -222,6 +231,7 @@ function parseTraceparent(header) {
 function parseTracestate(headers) {
     var parts = headers.join(',').split(',');
     var members = [];
+    /** @type {Object<string, boolean>} */
     var seen = {};
     for (var i = 0; i < parts.length; i++) {
         var member = trim(parts[i]);
@@ -257,6 +267,7 @@ function takeOt(members) {
  * @returns {Ot}
  */
 function parseOt(value) {
+    /** @type {Ot} */
     var ot = { th: '', rv: '', other: [] };
     var parts = value.split(';');
     for (var i = 0; i < parts.length; i++) {
@@ -338,15 +349,23 @@ function values(headers, name) {
     return texts;
 }
 
+/**
+ * @param {string} text
+ * @returns {string}
+ */
 function sha256(text) {
     return crypto.createHash('sha256').update(text).digest('hex');
 }
 
+/** @param {*} value */
 function isObject(value) {
     return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Without spaces and tabs at the ends; a loop, since a pattern would be quadratic on hostile input. */
+/**
+ * Without spaces and tabs at the ends; a loop, since a pattern would be quadratic on hostile input.
+ * @param {string} text
+ */
 function trim(text) {
     var start = 0, end = text.length;
     while (start < end && (text[start] === ' ' || text[start] === '\t')) {

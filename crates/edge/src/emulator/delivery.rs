@@ -28,6 +28,9 @@ use super::random::Random;
 /// The largest answer that Firehose reads.
 const ANSWER_MAX_BYTES: usize = 1024 * 1024;
 
+/// The most records in one request.
+const BATCH_MAX_RECORDS: usize = 10_000;
+
 /// Half the width of the jitter around a delay.
 const JITTER: f64 = 0.15;
 
@@ -119,6 +122,7 @@ impl Courier {
         random: Arc<Random>,
         stopping: watch::Receiver<bool>,
     ) -> (Outbox, Self) {
+        let config = Delivery { max_records: config.max_records.clamp(1, BATCH_MAX_RECORDS), ..config };
         let (sender, receiver) = mpsc::channel(config.max_waiting_records.max(1));
         let counters = Arc::new(Counters::default());
         let client = Client::builder(TokioExecutor::new()).build_http();
