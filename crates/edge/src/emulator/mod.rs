@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use self::cache::Cache;
@@ -165,6 +165,7 @@ impl Running {
 async fn serve(listener: TcpListener, distribution: Arc<Distribution>, mut stopping: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(distribution.config.max_connections.max(1)));
+    let mut connections = JoinSet::new();
     loop {
         // All branches are cancel-safe: a place or a connection that is not taken is not lost.
         let accepted = tokio::select! {
@@ -173,6 +174,7 @@ async fn serve(listener: TcpListener, distribution: Arc<Distribution>, mut stopp
                 let place = Arc::clone(&places).acquire_owned().await;
                 (place, listener.accept().await)
             } => accepted,
+            Some(_) = connections.join_next() => continue,
         };
         let (Ok(place), accepted) = accepted else { break };
         let (stream, viewer) = match accepted {
@@ -194,7 +196,7 @@ async fn serve(listener: TcpListener, distribution: Arc<Distribution>, mut stopp
         });
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             // A viewer that leaves is an error here and an ordinary record in the log.
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection of a viewer ended");
@@ -203,7 +205,9 @@ async fn serve(listener: TcpListener, distribution: Arc<Distribution>, mut stopp
         });
     }
     if timeout(CLOSE_LIMIT, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests were still open when the emulator stopped");
+        // Their records say that the viewer left.
+        tracing::warn!(requests = connections.len(), "requests were still open when the emulator stopped");
+        connections.shutdown().await;
     }
 }
 
