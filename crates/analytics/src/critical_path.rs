@@ -292,7 +292,12 @@ impl<'t, 'a> Walk<'t, 'a> {
     fn own_kind(&self, row: u32) -> SegmentKind {
         let node = self.tree.node(row);
         let calls_out = matches!(node.kind, SpanKind::Client) || node.lane == Lane::Proxy;
-        if calls_out && self.waited.by_end(row).iter().any(|child| self.is_answer(node, *child)) {
+        let children = self.waited.by_end(row);
+        // An origin-facing span of an edge function: what its origin did not take is the way there.
+        if node.kind == SpanKind::Client && node.lane == Lane::Cdn {
+            return SegmentKind::EdgeToOrigin;
+        }
+        if calls_out && children.iter().any(|child| self.is_answer(node, *child)) {
             return SegmentKind::NetQueue;
         }
         match node.lane {

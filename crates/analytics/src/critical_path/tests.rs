@@ -273,6 +273,25 @@ fn less_is_said_about_the_edge_if_less_was_measured() {
 }
 
 #[test]
+fn an_edge_function_between_cdn_and_origin_measures_the_way() {
+    check(
+        "
+        cloudfront GET / 0ms 200ms server edge ttfb=150ms fbl=120ms
+          lambda GET 30ms 120ms client edge
+            nginx GET / 40ms 90ms server
+        ",
+        &expect![[r#"
+            cloudfront GET / 200ms
+              0ns +30ms edge cloudfront GET /
+              30ms +10ms edge_to_origin lambda GET
+              40ms +90ms self nginx GET /
+              130ms +20ms edge_to_origin lambda GET
+              150ms +50ms viewer_transfer cloudfront GET /
+        "#]],
+    );
+}
+
+#[test]
 fn every_entry_has_a_path() {
     check(
         "
@@ -376,5 +395,26 @@ proptest! {
     #[test]
     fn segments_sum_to_the_entry_whatever_the_spans(spans in proptest::collection::vec(any_span(), 0..24)) {
         build_and_sum(&batch_of(&spans));
+    }
+
+    #[test]
+    fn the_order_of_delivery_changes_nothing(
+        spans in proptest::collection::vec(any_span(), 0..12),
+        order in any::<proptest::sample::Index>(),
+        reverse in any::<bool>(),
+    ) {
+        let print = |spans: &[FixtureSpan]| {
+            let batch = batch_of(spans);
+            let tree = Tree::build(&batch);
+            format!("{}{}", render::tree(&tree), render::paths(&tree, &critical_path(&tree)))
+        };
+        let mut other = spans.clone();
+        if !other.is_empty() {
+            other.rotate_left(order.index(spans.len()));
+        }
+        if reverse {
+            other.reverse();
+        }
+        prop_assert_eq!(print(&spans), print(&other));
     }
 }

@@ -16,6 +16,8 @@ use crate::lane::{self, Lane, LaneReason};
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     pub(super) span: usize,
+    /// The span's message, which settles every order that nothing else does.
+    pub(super) bytes: &'a [u8],
     pub(super) span_id: SpanId,
     pub(super) parent_id: SpanId,
     /// Index of the parent's part.
@@ -32,6 +34,13 @@ pub(super) struct Part<'a> {
     pub(super) lane_reason: LaneReason,
     pub(super) timings: Option<Timings>,
     pub(super) links: u32,
+}
+
+impl<'a> Part<'a> {
+    /// Orders parts by recorded start, then by what makes the order independent of that of delivery.
+    fn age(&self) -> (i128, i128, SpanId, &'a [u8], &'a str) {
+        (self.start, self.end, self.span_id, self.bytes, self.service)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +77,7 @@ pub(super) fn assemble(batch: &TraceBatch) -> Assembled<'_> {
             part.flags.insert(Flags::DUPLICATE);
             let canonical = &mut assembled.parts[other as usize];
             canonical.flags.insert(Flags::DUPLICATE);
-            if (part.start, part.end) < (canonical.start, canonical.end) {
+            if part.age() < canonical.age() {
                 by_id.insert(part.span_id, number);
             }
         } else {
@@ -129,6 +138,7 @@ impl<'a> Surroundings<'a> {
         }
         Part {
             span: span.index,
+            bytes: inner.bytes,
             span_id: inner.span_id,
             parent_id: inner.parent_span_id,
             parent: None,
@@ -185,10 +195,7 @@ fn cut_cycles(assembled: &mut Assembled<'_>) {
         }
         if states[at] == State::OnTheWay && parts[at].parent.is_some() {
             let first = way.iter().rposition(|member| *member == at).unwrap_or_default();
-            let earliest = way[first..].iter().copied().min_by_key(|member| {
-                let part = &parts[*member];
-                (part.start, part.end, part.span_id, part.span)
-            });
+            let earliest = way[first..].iter().copied().min_by_key(|member| parts[*member].age());
             if let Some(earliest) = earliest {
                 parts[earliest].parent = None;
                 parts[earliest].flags.insert(Flags::ORPHAN);

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use rootspan_model::ids::SpanId;
 use rootspan_model::span::SpanKind;
 
 use super::assemble::{Assembled, Part};
@@ -93,9 +94,9 @@ fn entries(parts: &[Part<'_>]) -> Vec<Waiting> {
     entries
 }
 
-/// By start; of two that start together the longer first; then by id, so that the order of delivery does not matter.
-fn order(part: &Part<'_>, shift: i128) -> (i128, Reverse<i128>, [u8; 8], usize) {
-    (part.start + shift, Reverse(part.end + shift), *part.span_id.as_bytes(), part.span)
+/// By start; of two that start together the longer first; then by what makes the order independent of that of delivery.
+fn order<'a>(part: &Part<'a>, shift: i128) -> (i128, Reverse<i128>, SpanId, &'a [u8], &'a str) {
+    (part.start + shift, Reverse(part.end + shift), part.span_id, part.bytes, part.service)
 }
 
 fn node<'a>(part: &Part<'a>, waiting: &Waiting) -> Node<'a> {
