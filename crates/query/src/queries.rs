@@ -56,11 +56,6 @@ impl Queries {
         }
     }
 
-    /// The store, for what costs nothing.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
     /// Runs `work` on a thread of the blocking pool when a turn is free. If the caller goes away, that is if this
     /// future is dropped, the query is told to stop.
     pub(crate) async fn run<T, F>(self: &Arc<Self>, work: F) -> Result<T, ApiError>
@@ -72,7 +67,7 @@ impl Queries {
         let queries = Arc::clone(self);
         let cancel = Arc::new(AtomicBool::new(false));
         let on_drop = CancelOnDrop(Arc::clone(&cancel));
-        let result = tokio::task::spawn_blocking(move || {
+        let result = on_thread(move || {
             let limits = QueryLimits { deadline: limits::QUERY_DEADLINE, bytes: limits::QUERY_BYTES, cancel };
             let result = work(&Scope { store: &queries.store, cache: &queries.cache, limits });
             drop(turn);
@@ -80,10 +75,18 @@ impl Queries {
         })
         .await;
         drop(on_drop);
-        result.unwrap_or_else(|error| {
-            tracing::error!(error = %error, "query panicked");
-            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the query failed; this is a defect of rootspan"))
-        })
+        result
+    }
+
+    /// Runs `work` on a thread at once: for what only waits for a lock, and must be answered also when all turns are
+    /// taken.
+    pub(crate) async fn glance<T, F>(self: &Arc<Self>, work: F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, ApiError> + Send + 'static,
+    {
+        let queries = Arc::clone(self);
+        on_thread(move || work(&queries.store)).await
     }
 
     /// A turn for an export: held while the client reads, so it must not take one from the queries.
@@ -101,6 +104,17 @@ impl Queries {
             }
         }
     }
+}
+
+async fn on_thread<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(error = %error, "query panicked");
+        Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the query failed; this is a defect of rootspan"))
+    })
 }
 
 /// Sets the flag when it is dropped.

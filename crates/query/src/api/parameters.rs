@@ -1,7 +1,8 @@
 //! From the text of a request to values. Parameters that an endpoint does not know are refused: a misspelt `start`
 //! would otherwise answer a different question.
 
-use axum::extract::Query;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query};
 use http::Uri;
 use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::time::UnixNanos;
@@ -54,6 +55,11 @@ impl Parameters {
         })?;
         Ok(Some(time))
     }
+}
+
+/// What the address has in the place of parameters; text that is not UTF-8 is refused in our own words.
+pub(super) fn in_path<T>(path: Result<Path<T>, PathRejection>) -> Result<T, ApiError> {
+    path.map(|Path(value)| value).map_err(|error| ApiError::bad_request(error.body_text()))
 }
 
 /// Unix seconds, perhaps with a fraction, or nanoseconds.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,18 +17,19 @@ use serde::{Serialize, Serializer};
 
 use super::Shared;
 use super::content::{AcceptsGzip, Content};
-use super::parameters::{Parameters, span_id, trace_id};
+use super::parameters::{Parameters, in_path, span_id, trace_id};
 use crate::cache::Freshness;
 use crate::error::ApiError;
 use crate::loaded_trace::LoadedTrace;
 
 pub(super) async fn span(
     State(shared): State<Arc<Shared>>,
-    Path((trace, span)): Path<(String, String)>,
+    ids: Result<Path<(String, String)>, PathRejection>,
     accepts: AcceptsGzip,
     uri: Uri,
 ) -> Result<Content, ApiError> {
     Parameters::of(&uri, &[])?;
+    let (trace, span) = in_path(ids)?;
     let (trace_id, span_id) = (trace_id(&trace)?, span_id(&span)?);
     shared
         .queries

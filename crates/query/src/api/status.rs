@@ -32,7 +32,8 @@ pub(super) async fn status(
     uri: Uri,
 ) -> Result<Content, ApiError> {
     Parameters::of(&uri, &[])?;
-    Content::json(&shared.status.read(shared.queries.store()), accepts)
+    let queries = Arc::clone(&shared.queries);
+    queries.glance(move |store| Content::json(&shared.status.read(store), accepts)).await
 }
 
 /// Joins what the gateway and the store know, and makes a rate from two counts.

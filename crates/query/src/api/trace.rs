@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -11,7 +12,7 @@ use rootspan_wire::otlp::json::write_traces;
 
 use super::Shared;
 use super::content::{AcceptsGzip, Content};
-use super::parameters::{Parameters, trace_id};
+use super::parameters::{Parameters, in_path, trace_id};
 use crate::cache::Freshness;
 use crate::error::ApiError;
 use crate::stream;
@@ -19,12 +20,12 @@ use crate::stream;
 /// The trace as OTLP JSON `TracesData`, in pieces: it may be hundreds of MiB of text.
 pub(super) async fn export(
     State(shared): State<Arc<Shared>>,
-    Path(trace): Path<String>,
+    trace: Result<Path<String>, PathRejection>,
     method: Method,
     uri: Uri,
 ) -> Result<Response, ApiError> {
     Parameters::of(&uri, &[])?;
-    let id = trace_id(&trace)?;
+    let id = trace_id(&in_path(trace)?)?;
     let turn = shared.queries.export_turn().await?;
     let trace = shared.queries.run(move |scope| scope.trace(&id, Freshness::Current)).await?;
     let body = if method == Method::HEAD {
@@ -45,12 +46,12 @@ pub(super) async fn export(
 /// What the waterfall draws.
 pub(super) async fn view(
     State(shared): State<Arc<Shared>>,
-    Path(trace): Path<String>,
+    trace: Result<Path<String>, PathRejection>,
     accepts: AcceptsGzip,
     uri: Uri,
 ) -> Result<Content, ApiError> {
     Parameters::of(&uri, &[])?;
-    let id = trace_id(&trace)?;
+    let id = trace_id(&in_path(trace)?)?;
     shared
         .queries
         .run(move |scope| {
