@@ -52,86 +52,96 @@ const STATUS_CODES: &[&str] = &["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_C
 
 /// Number and content of the field called `key`, or `None` if there is none.
 pub(super) fn lookup(message: Message, key: &str) -> Option<(u32, Content)> {
+    match message {
+        Message::Request | Message::ResourceSpans | Message::ScopeSpans => lookup_in_wrapper(message, key),
+        Message::Resource | Message::Scope => lookup_in_origin(message, key),
+        Message::EntityRef => lookup_in_entity_ref(key),
+        Message::Span => lookup_in_span(key),
+        Message::Event | Message::Link | Message::Status => lookup_in_part_of_span(message, key),
+        Message::AnyValue => lookup_in_any_value(key),
+        Message::KeyValue | Message::ArrayValue | Message::KeyValueList => lookup_in_pair_or_list(message, key),
+    }
+}
+
+fn lookup_in_wrapper(message: Message, key: &str) -> Option<(u32, Content)> {
     use Content as C;
-    Some(match message {
-        Message::Request => match key {
-            "resourceSpans" | "resource_spans" => (field::request::RESOURCE_SPANS, C::Messages(Message::ResourceSpans)),
-            _ => return None,
-        },
-        Message::ResourceSpans => match key {
-            "resource" => (field::resource_spans::RESOURCE, C::Message(Message::Resource)),
-            "scopeSpans" | "scope_spans" => (field::resource_spans::SCOPE_SPANS, C::Messages(Message::ScopeSpans)),
-            "schemaUrl" | "schema_url" => (field::resource_spans::SCHEMA_URL, C::Text),
-            _ => return None,
-        },
-        Message::Resource => match key {
-            "attributes" => (field::resource::ATTRIBUTES, C::Messages(Message::KeyValue)),
-            "droppedAttributesCount" | "dropped_attributes_count" => {
-                (field::resource::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
-            }
-            "entityRefs" | "entity_refs" => (field::resource::ENTITY_REFS, C::Messages(Message::EntityRef)),
-            _ => return None,
-        },
-        Message::EntityRef => match key {
-            "schemaUrl" | "schema_url" => (field::entity_ref::SCHEMA_URL, C::Text),
-            "type" => (field::entity_ref::TYPE, C::Text),
-            "idKeys" | "id_keys" => (field::entity_ref::ID_KEYS, C::Texts),
-            "descriptionKeys" | "description_keys" => (field::entity_ref::DESCRIPTION_KEYS, C::Texts),
-            _ => return None,
-        },
-        Message::ScopeSpans => match key {
-            "scope" => (field::scope_spans::SCOPE, C::Message(Message::Scope)),
-            "spans" => (field::scope_spans::SPANS, C::Messages(Message::Span)),
-            "schemaUrl" | "schema_url" => (field::scope_spans::SCHEMA_URL, C::Text),
-            _ => return None,
-        },
-        Message::Scope => match key {
-            "name" => (field::scope::NAME, C::Text),
-            "version" => (field::scope::VERSION, C::Text),
-            "attributes" => (field::scope::ATTRIBUTES, C::Messages(Message::KeyValue)),
-            "droppedAttributesCount" | "dropped_attributes_count" => {
-                (field::scope::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
-            }
-            _ => return None,
-        },
-        Message::Span => return lookup_in_span(key),
-        Message::Event => match key {
-            "timeUnixNano" | "time_unix_nano" => (field::event::TIME_UNIX_NANO, C::Fixed64),
-            "name" => (field::event::NAME, C::Text),
-            "attributes" => (field::event::ATTRIBUTES, C::Messages(Message::KeyValue)),
-            "droppedAttributesCount" | "dropped_attributes_count" => {
-                (field::event::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
-            }
-            _ => return None,
-        },
-        Message::Link => match key {
-            "traceId" | "trace_id" => (field::link::TRACE_ID, C::Hex),
-            "spanId" | "span_id" => (field::link::SPAN_ID, C::Hex),
-            "traceState" | "trace_state" => (field::link::TRACE_STATE, C::Text),
-            "attributes" => (field::link::ATTRIBUTES, C::Messages(Message::KeyValue)),
-            "droppedAttributesCount" | "dropped_attributes_count" => (field::link::DROPPED_ATTRIBUTES_COUNT, C::Uint32),
-            "flags" => (field::link::FLAGS, C::Fixed32),
-            _ => return None,
-        },
-        Message::Status => match key {
-            "message" => (field::status::MESSAGE, C::Text),
-            "code" => (field::status::CODE, C::Enumeration(STATUS_CODES)),
-            _ => return None,
-        },
-        Message::KeyValue => match key {
-            "key" => (field::key_value::KEY, C::Text),
-            "value" => (field::key_value::VALUE, C::Message(Message::AnyValue)),
-            _ => return None,
-        },
-        Message::AnyValue => return lookup_in_any_value(key),
-        Message::ArrayValue => match key {
-            "values" => (field::values::VALUES, C::Messages(Message::AnyValue)),
-            _ => return None,
-        },
-        Message::KeyValueList => match key {
-            "values" => (field::values::VALUES, C::Messages(Message::KeyValue)),
-            _ => return None,
-        },
+    Some(match (message, key) {
+        (Message::Request, "resourceSpans" | "resource_spans") => {
+            (field::request::RESOURCE_SPANS, C::Messages(Message::ResourceSpans))
+        }
+        (Message::ResourceSpans, "resource") => (field::resource_spans::RESOURCE, C::Message(Message::Resource)),
+        (Message::ResourceSpans, "scopeSpans" | "scope_spans") => {
+            (field::resource_spans::SCOPE_SPANS, C::Messages(Message::ScopeSpans))
+        }
+        (Message::ResourceSpans, "schemaUrl" | "schema_url") => (field::resource_spans::SCHEMA_URL, C::Text),
+        (Message::ScopeSpans, "scope") => (field::scope_spans::SCOPE, C::Message(Message::Scope)),
+        (Message::ScopeSpans, "spans") => (field::scope_spans::SPANS, C::Messages(Message::Span)),
+        (Message::ScopeSpans, "schemaUrl" | "schema_url") => (field::scope_spans::SCHEMA_URL, C::Text),
+        _ => return None,
+    })
+}
+
+fn lookup_in_origin(message: Message, key: &str) -> Option<(u32, Content)> {
+    use Content as C;
+    Some(match (message, key) {
+        (Message::Resource, "attributes") => (field::resource::ATTRIBUTES, C::Messages(Message::KeyValue)),
+        (Message::Resource, "droppedAttributesCount" | "dropped_attributes_count") => {
+            (field::resource::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
+        }
+        (Message::Resource, "entityRefs" | "entity_refs") => {
+            (field::resource::ENTITY_REFS, C::Messages(Message::EntityRef))
+        }
+        (Message::Scope, "name") => (field::scope::NAME, C::Text),
+        (Message::Scope, "version") => (field::scope::VERSION, C::Text),
+        (Message::Scope, "attributes") => (field::scope::ATTRIBUTES, C::Messages(Message::KeyValue)),
+        (Message::Scope, "droppedAttributesCount" | "dropped_attributes_count") => {
+            (field::scope::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
+        }
+        _ => return None,
+    })
+}
+
+fn lookup_in_entity_ref(key: &str) -> Option<(u32, Content)> {
+    Some(match key {
+        "schemaUrl" | "schema_url" => (field::entity_ref::SCHEMA_URL, Content::Text),
+        "type" => (field::entity_ref::TYPE, Content::Text),
+        "idKeys" | "id_keys" => (field::entity_ref::ID_KEYS, Content::Texts),
+        "descriptionKeys" | "description_keys" => (field::entity_ref::DESCRIPTION_KEYS, Content::Texts),
+        _ => return None,
+    })
+}
+
+fn lookup_in_part_of_span(message: Message, key: &str) -> Option<(u32, Content)> {
+    use Content as C;
+    Some(match (message, key) {
+        (Message::Event, "timeUnixNano" | "time_unix_nano") => (field::event::TIME_UNIX_NANO, C::Fixed64),
+        (Message::Event, "name") => (field::event::NAME, C::Text),
+        (Message::Event, "attributes") => (field::event::ATTRIBUTES, C::Messages(Message::KeyValue)),
+        (Message::Event, "droppedAttributesCount" | "dropped_attributes_count") => {
+            (field::event::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
+        }
+        (Message::Link, "traceId" | "trace_id") => (field::link::TRACE_ID, C::Hex),
+        (Message::Link, "spanId" | "span_id") => (field::link::SPAN_ID, C::Hex),
+        (Message::Link, "traceState" | "trace_state") => (field::link::TRACE_STATE, C::Text),
+        (Message::Link, "attributes") => (field::link::ATTRIBUTES, C::Messages(Message::KeyValue)),
+        (Message::Link, "droppedAttributesCount" | "dropped_attributes_count") => {
+            (field::link::DROPPED_ATTRIBUTES_COUNT, C::Uint32)
+        }
+        (Message::Link, "flags") => (field::link::FLAGS, C::Fixed32),
+        (Message::Status, "message") => (field::status::MESSAGE, C::Text),
+        (Message::Status, "code") => (field::status::CODE, C::Enumeration(STATUS_CODES)),
+        _ => return None,
+    })
+}
+
+fn lookup_in_pair_or_list(message: Message, key: &str) -> Option<(u32, Content)> {
+    use Content as C;
+    Some(match (message, key) {
+        (Message::KeyValue, "key") => (field::key_value::KEY, C::Text),
+        (Message::KeyValue, "value") => (field::key_value::VALUE, C::Message(Message::AnyValue)),
+        (Message::ArrayValue, "values") => (field::values::VALUES, C::Messages(Message::AnyValue)),
+        (Message::KeyValueList, "values") => (field::values::VALUES, C::Messages(Message::KeyValue)),
+        _ => return None,
     })
 }
 

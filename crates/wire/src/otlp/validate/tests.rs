@@ -5,7 +5,10 @@ use prost::Message;
 
 use super::*;
 use crate::otlp::testing::{normalised, plain_span, request, request_of, seen, seen_span};
-use crate::otlp::write::{Value, put_any_value, put_bytes, put_fixed64, put_message, put_string, put_varint};
+use crate::otlp::view::AnyValue;
+use crate::otlp::write::{
+    Value, put_any_value, put_attribute, put_bytes, put_fixed64, put_message, put_string, put_varint,
+};
 
 fn check(request: &ExportTraceServiceRequest) -> Validated {
     validate(request.encode_to_vec().into(), &Limits::default()).expect("prost's bytes are well-formed")
@@ -145,6 +148,22 @@ fn odd_spans_are_taken_as_they_are() {
     assert!(span.is_root());
     assert_eq!((span.kind_number, span.duration_nanos()), (77, 0));
     assert_eq!(span.links().count(), 1);
+}
+
+#[test]
+fn large_values_and_repeated_keys_are_kept() {
+    let long = "é".repeat(500_000);
+    let content = made(|out| {
+        put_attribute(out, field::span::ATTRIBUTES, "key", &long);
+        put_attribute(out, field::span::ATTRIBUTES, "key", &[0, 0xff][..]);
+    });
+    let bytes = with_span_content(&content);
+    let Validated { batch, rejected } = validate(bytes.clone(), &Limits::default()).expect("legal");
+    assert_eq!((rejected.spans, batch.bytes()), (0, &bytes));
+    let span = batch.span(0).span;
+    let values: Vec<AnyValue<'_>> = span.attributes().map(|pair| pair.value).collect();
+    assert_eq!(values, [AnyValue::String(&long), AnyValue::Bytes(&[0, 0xff])]);
+    assert_eq!(span.attribute("key"), Some(AnyValue::String(&long)), "the first is meant");
 }
 
 /// A request whose only span has `content` appended.
@@ -322,7 +341,7 @@ fn single_sub_messages_in_parts_are_merged() {
     put_message(&mut bytes, field::request::RESOURCE_SPANS, |out| {
         for service in ["first", "second"] {
             put_message(out, field::resource_spans::RESOURCE, |out| {
-                crate::otlp::write::put_attribute(out, field::resource::ATTRIBUTES, service, 1);
+                put_attribute(out, field::resource::ATTRIBUTES, service, 1);
             });
         }
         put_message(out, field::resource_spans::SCOPE_SPANS, |out| {
