@@ -16,6 +16,7 @@ export async function openPage(browser, origin, { width = 1440, height = 900, th
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, locale: 'en-GB', timezoneId: 'Europe/Berlin', ...more });
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
   const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
   const problems = [];
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== origin) problems.push(`request to ${request.url()}`);

@@ -1,0 +1,133 @@
+// The search page.
+
+import assert from 'node:assert/strict';
+
+const rows = (page) => page.locator('a.row');
+const query = (page) => page.getByRole('combobox', { name: 'Query in TraceQL' });
+
+export const searchTests = [
+  ['search: lists traces with their bars, marks and the status line', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await rows(page).first().waitFor();
+    assert.equal(await rows(page).count(), 50);
+    assert.match(await page.locator('tbody tr').nth(0).innerText(), /nginx\s*GET \/checkout\s*edge span not yet delivered/);
+    assert.match(await page.locator('tbody tr').nth(1).innerText(), /1\.24 s\s*19\s*4\s*5 services/);
+    assert.equal(await page.locator('tbody tr').nth(1).locator('rect').count(), 3, 'bar, CDN part, error');
+    await page.getByText('413 spans/s in').waitFor();
+  }],
+
+  ['search: pages by cursor', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await page.getByRole('button', { name: 'Load more' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('a.row').length > 50);
+    const links = await rows(page).evaluateAll((all) => all.map((link) => link.getAttribute('href')));
+    assert.equal(new Set(links).size, links.length, 'no trace twice');
+    assert.equal(await page.getByRole('button', { name: 'Load more' }).count(), 0);
+  }],
+
+  ['search: the form writes the query, the query fills the form, both are in the address', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await page.getByLabel('Service', { exact: true }).fill('upstream');
+    await page.getByLabel('Status').selectOption('error');
+    await page.getByLabel('Min duration').fill('200');
+    await page.getByLabel('Min duration').press('Enter');
+    await page.waitForFunction(() => new URLSearchParams(location.search).get('q')?.includes('200ms'));
+    const written = '{ resource.service.name = "upstream" && duration >= 200ms && status = error }';
+    assert.equal(await query(page).inputValue(), written);
+    await page.reload();
+    assert.equal(await query(page).inputValue(), written);
+    assert.equal(await page.getByLabel('Service', { exact: true }).inputValue(), 'upstream');
+    await query(page).fill('{ status = error || duration > 1s }');
+    await query(page).press('Enter');
+    await page.getByText('The query says more than these fields can show').waitFor();
+    await page.goBack();
+    await page.waitForFunction((text) => document.querySelector('input[role=combobox]').value === text, written);
+  }],
+
+  ['search: completes with the keyboard', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await query(page).fill('');
+    await query(page).pressSequentially('{ resource.service.name = "ups');
+    await page.getByRole('option', { name: /"upstream"/ }).waitFor();
+    await query(page).press('ArrowDown');
+    await query(page).press('Enter');
+    assert.equal(await query(page).inputValue(), '{ resource.service.name = "upstream" ');
+    await query(page).pressSequentially('}');
+    await query(page).press('Escape');
+    await query(page).press('Enter');
+    await page.waitForFunction(() => location.search.includes('upstream'));
+  }],
+
+  ['search: marks an error where the server saw it', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await query(page).fill('{ name == "é" }');
+    await query(page).press('Enter');
+    await page.getByText('Equality is a single').waitFor();
+    assert.equal(await page.locator('mark').innerText(), '=');
+    assert.equal(await query(page).getAttribute('aria-invalid'), 'true');
+  }],
+
+  ['search: empty, partial, failed and cancelled are said', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(`${url}/?q=${encodeURIComponent('{ resource.service.name = "nobody" }')}`);
+    await page.getByText('No trace matches in this time range').waitFor();
+    await page.goto(`${url}/?q=${encodeURIComponent('{ name = "partial" }')}`);
+    await page.getByText('Incomplete: The search stopped after 10 s').waitFor();
+    await page.goto(`${url}/?q=${encodeURIComponent('{ name = "broken" }')}`);
+    await page.getByText('A block could not be read.').waitFor();
+    await page.getByText('rootspan store verify').waitFor();
+    await page.goto(`${url}/?q=${encodeURIComponent('{ name = "slow" }')}`);
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('Search cancelled').waitFor();
+  }],
+
+  ['search: rows by keyboard, back keeps the search', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(`${url}/?q=${encodeURIComponent('{ status = error }')}`);
+    await rows(page).first().waitFor();
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/trace\//);
+    await page.getByRole('treegrid').waitFor();
+    await page.getByRole('link', { name: 'Search' }).click();
+    await page.waitForFunction(() => location.search.includes('error'));
+    await page.keyboard.press('/');
+    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'combobox');
+  }],
+
+  ['search: time range and live are in the address', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await page.getByRole('button', { name: 'Last hour' }).click();
+    await page.getByRole('button', { name: 'Last 24 hours' }).click();
+    await page.waitForURL(/range=24h/);
+    const asked = page.waitForRequest(/\/api\/v1\/search/, { timeout: 10_000 });
+    await page.getByRole('button', { name: 'Live' }).click();
+    assert.match(page.url(), /live=1/);
+    await asked;
+  }],
+
+  ['frame: shortcuts dialog and theme', async ({ open, url }) => {
+    const page = await open();
+    await page.goto(url);
+    await rows(page).first().waitFor();
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await ground();
+    await page.getByRole('button', { name: /^Colours/ }).click();
+    await page.getByRole('button', { name: /^Colours/ }).click();
+    assert.notEqual(await ground(), light);
+    await page.reload();
+    await rows(page).first().waitFor();
+    assert.notEqual(await ground(), light, 'the choice is kept');
+  }],
+];
