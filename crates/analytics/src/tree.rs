@@ -64,6 +64,8 @@ pub struct Node<'a> {
     pub service: &'a str,
     /// The span's name.
     pub name: &'a str,
+    /// Equal numbers within a tree: equal service and name.
+    pub label: u32,
     /// What sort of thing it is.
     pub lane: Lane,
     /// By what that was decided.

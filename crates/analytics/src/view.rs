@@ -191,7 +191,8 @@ impl TraceView {
 /// Gives numbers to operations and texts.
 #[derive(Default)]
 struct Operations<'a> {
-    by_content: HashMap<(&'a str, &'a str, u8, i32), u32>,
+    /// By label, lane and kind.
+    by_content: HashMap<(u32, u8, i32), u32>,
     by_text: HashMap<&'a str, u32>,
     strings: Vec<String>,
     operations: Vec<Operation>,
@@ -200,7 +201,7 @@ struct Operations<'a> {
 impl<'a> Operations<'a> {
     fn number(&mut self, node: &Node<'a>) -> u32 {
         let (lane, kind) = (node.lane.code(), node.kind.to_otlp());
-        let key = (node.service, node.name, lane, kind);
+        let key = (node.label, lane, kind);
         if let Some(known) = self.by_content.get(&key) {
             return *known;
         }

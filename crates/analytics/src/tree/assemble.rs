@@ -30,6 +30,7 @@ pub(super) struct Part<'a> {
     pub(super) flags: Flags,
     pub(super) service: &'a str,
     pub(super) name: &'a str,
+    pub(super) label: u32,
     pub(super) lane: Lane,
     pub(super) lane_reason: LaneReason,
     pub(super) timings: Option<Timings>,
@@ -99,6 +100,8 @@ struct Surroundings<'a> {
     clock: u32,
     service: &'a str,
     lane: (Lane, LaneReason),
+    /// Numbers of pairs of service and name. Names are looked up here because their bytes were just read.
+    labels: HashMap<(&'a str, &'a str), u32>,
 }
 
 impl<'a> Surroundings<'a> {
@@ -136,6 +139,7 @@ impl<'a> Surroundings<'a> {
                 flags.insert(flag);
             }
         }
+        let next_label = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
         Part {
             span: span.index,
             bytes: inner.bytes,
@@ -149,6 +153,7 @@ impl<'a> Surroundings<'a> {
             flags,
             service: self.service,
             name: inner.name,
+            label: *self.labels.entry((self.service, inner.name)).or_insert(next_label),
             lane,
             lane_reason,
             timings: is_viewer.then(|| Timings::read(inner)),

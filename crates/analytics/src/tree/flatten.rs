@@ -117,6 +117,7 @@ fn node<'a>(part: &Part<'a>, waiting: &Waiting) -> Node<'a> {
         flags,
         service: part.service,
         name: part.name,
+        label: part.label,
         lane: part.lane,
         lane_reason: part.lane_reason,
         timings: part.timings,
