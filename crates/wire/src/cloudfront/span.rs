@@ -158,6 +158,13 @@ impl<'s> Encoder<'s> {
         }
     }
 
+    /// Bytes of the spans so far. A short record makes a longer span, so a caller with a budget has to look, and may
+    /// finish one request and begin another.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        self.spans.len()
+    }
+
     /// The request with all spans; an empty batch if there is none.
     #[must_use]
     pub fn finish(self) -> TraceBatch {

@@ -78,3 +78,22 @@ fn nested_and_unknown_members_are_left_out() {
     assert_eq!(record.get(Field::Protocol), None);
     assert_eq!(record.get(Field::TimeTaken), Some("1.50"));
 }
+
+/// Deliveries as Firehose makes them: one record each; an empty record and two objects glued together.
+#[test]
+fn deliveries_of_firehose() {
+    let statuses = |body: &str| -> Vec<String> {
+        let delivery = crate::firehose::Request::parse(body.as_bytes()).expect("a delivery");
+        let records = delivery.records().map(|record| record.expect("base64"));
+        records
+            .flat_map(|data| {
+                let records = read_json(&data, ReadOptions::default()).map(|record| record.expect("a record"));
+                records.map(|record| record.get(Field::Status).expect("selected").to_owned()).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let separate = r#"{"requestId":"ed4acda5-034f-9f42-bba1-f29aea6d7d8f","timestamp":1789380991599,"records":[{"data":"eyJ0aW1lc3RhbXAobXMpIjoiMTc4OTM4MDk1MjAxMCIsIkRpc3RyaWJ1dGlvbklkIjoiRURGRFZCRDZFWEFNUExFIiwieC1lZGdlLXJlcXVlc3QtaWQiOiJ6MVRxVjhtS2NZcDRYcko2d0huTGIyc0RmOWdVZU9hXzNpUnQ3UXZaa055NUJ4TWpDd0doUHc9PSIsIngtZWRnZS1sb2NhdGlvbiI6IkxIUjUwLUMxIiwiY3MtbWV0aG9kIjoiR0VUIiwieC1ob3N0LWhlYWRlciI6InNob3AuZXhhbXBsZS5jb20iLCJjcy11cmktc3RlbSI6Ii9tZWRpYS9jbGlwJTI1MjBvbmUubXA0Iiwic2Mtc3RhdHVzIjoiMDAwIiwidGltZS10YWtlbiI6IjAuOTQwIiwieC1lZGdlLWRldGFpbGVkLXJlc3VsdC10eXBlIjoiQ2xpZW50Q29tbUVycm9yIiwidmlld2VyLXJlcXVlc3QtbG9nLWRhdGEiOiItIn0K"},{"data":"eyJ0aW1lc3RhbXAobXMpIjoiMTc4OTM4MDkzMTEwNCIsIngtZWRnZS1yZXF1ZXN0LWlkIjoibVE0c1lmOExrUnoybld2VDZjWGhKZDFvUGJFOXVHYTdfaUt0M015WjB4VnFDak41d0hyU1RnPT0iLCJjcy1tZXRob2QiOiJHRVQiLCJzYy1zdGF0dXMiOiIzMDQiLCJ0aW1lLXRha2VuIjoiMC4wMDIifQo="}]}"#;
+    assert_eq!(statuses(separate), ["000", "304"]);
+    let glued = r#"{"requestId":"7d0c1f3e-2a4b-4c6d-8e9f-a1b2c3d4e5f6","timestamp":1789380994120,"records":[{"data":""},{"data":"eyJ0aW1lc3RhbXAobXMpIjoiMTc4OTM4MDk1MjAxMCIsInNjLXN0YXR1cyI6IjIwMCJ9eyJ0aW1lc3RhbXAobXMpIjoiMTc4OTM4MDk1MjA0NCIsInNjLXN0YXR1cyI6IjQwNCJ9"}]}"#;
+    assert_eq!(statuses(glued), ["200", "404"]);
+}

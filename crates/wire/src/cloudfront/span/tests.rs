@@ -303,7 +303,9 @@ fn many_records_are_one_request() {
     for record in read_json(records.as_bytes(), ReadOptions::default()) {
         assert_eq!(encoder.push(&record.expect("a record")), Outcome::Span);
     }
+    let spans = encoder.byte_count();
     let batch = encoder.finish();
+    assert!((spans..spans + 512).contains(&batch.bytes().len()));
     assert_eq!(batch.span_count(), 3);
     assert_eq!(batch.request().resource_spans().count(), 1);
     assert_eq!(batch.span(2).resource.attribute("cloud.account.id").expect("set").to_string(), "111122223333");
