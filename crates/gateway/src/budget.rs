@@ -1,0 +1,202 @@
+//! The process's budget of payload bytes, and reservations on it.
+//!
+//! Admission reserves before it allocates: the length on the wire first, more while decompressing. It never waits: a
+//! reservation that does not fit is refused, and so is the request. A reservation moves into the buffer that it pays
+//! for and is given back when the last slice of the buffer is freed, however the batch left the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+/// Where no limit is configured and the control group has none.
+const DEFAULT_PROCESS_LIMIT: u64 = 2 << 30;
+/// Payload bytes cost a little more than their length (index, allocator, buffers of sockets).
+const OVERHEAD_NUMERATOR: u64 = 4;
+const OVERHEAD_DENOMINATOR: u64 = 5;
+/// Even a limit below what the process needs for itself leaves room for one request of usual size.
+const MIN_PAYLOAD_BYTES: u64 = 8 << 20;
+
+/// Bytes of payload that may be held at once.
+#[derive(Debug)]
+pub struct Budget {
+    limit: u64,
+    used: AtomicU64,
+}
+
+/// There is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self { limit, used: AtomicU64::new(0) })
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Bytes reserved now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Reserves `bytes`, or refuses.
+    pub fn try_reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, Exhausted> {
+        self.take(bytes)?;
+        Ok(Reservation { budget: Arc::clone(self), bytes })
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), Exhausted> {
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fits).map(|_| ()).map_err(|_| Exhausted)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
+        assert!(before >= bytes, "more bytes given back than were reserved");
+    }
+}
+
+/// Bytes of the budget that belong to whoever owns this.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Bytes reserved.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes the reservation `bytes` long in all: grows if there is room, else changes nothing; shrinks always.
+    pub fn resize(&mut self, bytes: u64) -> Result<(), Exhausted> {
+        if bytes > self.bytes {
+            self.budget.take(bytes - self.bytes)?;
+        } else {
+            self.budget.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Bytes that are there already, which now own the reservation. Nothing is copied.
+    #[must_use]
+    pub fn attach(mut self, bytes: Bytes) -> Bytes {
+        debug_assert!(bytes.len() as u64 <= self.bytes, "bytes are paid for before they are made");
+        if self.resize(bytes.len() as u64).is_err() {
+            debug_assert!(false, "shrinking does not fail");
+        }
+        Bytes::from_owner(PaidBytes { bytes, _reservation: self })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
+/// A growing buffer that is paid for before it grows; the fields drop together.
+#[derive(Debug)]
+pub struct PaidBuffer {
+    buffer: Vec<u8>,
+    reservation: Reservation,
+}
+
+impl PaidBuffer {
+    /// An empty buffer with room for `capacity` bytes.
+    pub fn with_capacity(budget: &Arc<Budget>, capacity: usize) -> Result<Self, Exhausted> {
+        let reservation = budget.try_reserve(capacity as u64)?;
+        Ok(Self { buffer: Vec::with_capacity(capacity), reservation })
+    }
+
+    /// Appends `bytes`; the capacity at least doubles when it must grow, but not beyond `limit` for that alone.
+    pub fn append(&mut self, bytes: &[u8], limit: usize) -> Result<(), Exhausted> {
+        let length = self.buffer.len() + bytes.len();
+        if length > self.buffer.capacity() {
+            self.reserve(length.max((self.buffer.capacity() * 2).min(limit)))?;
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Makes the buffer `length` bytes long, zeroes behind what is there.
+    pub(crate) fn resize(&mut self, length: usize) -> Result<(), Exhausted> {
+        if length > self.buffer.capacity() {
+            self.reserve(length)?;
+        }
+        self.buffer.resize(length, 0);
+        Ok(())
+    }
+
+    /// The bytes, to be written.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    fn reserve(&mut self, capacity: usize) -> Result<(), Exhausted> {
+        self.reservation.resize(capacity as u64)?;
+        self.buffer.reserve_exact(capacity - self.buffer.len());
+        debug_assert!(self.buffer.capacity() <= capacity, "exactly what was paid for");
+        Ok(())
+    }
+
+    /// The bytes, shared. The last slice gives the reservation back.
+    #[must_use]
+    pub fn into_bytes(mut self) -> Bytes {
+        // A quarter too much is not worth a copy.
+        if self.buffer.capacity() / 4 * 3 > self.buffer.len() {
+            self.buffer.shrink_to_fit();
+        }
+        let length = self.buffer.capacity() as u64;
+        if self.reservation.resize(length).is_err() {
+            debug_assert!(false, "a buffer is never longer than what was paid for");
+        }
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for PaidBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+/// Shared bytes with their reservation.
+struct PaidBytes {
+    bytes: Bytes,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for PaidBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The process's limit: the smallest that was configured, else 75 % of the control group's, else 2 GiB.
+#[must_use]
+pub fn process_limit(configured: impl Iterator<Item = u64>, control_group: Option<u64>) -> u64 {
+    let default = || control_group.map_or(DEFAULT_PROCESS_LIMIT, |limit| limit / 4 * 3);
+    configured.min().unwrap_or_else(default)
+}
+
+/// What of the process's limit is left for payload after the process's own needs.
+#[must_use]
+pub fn payload_limit(process_limit: u64, resident_at_start: u64, store_tail: u64) -> u64 {
+    let left = process_limit.saturating_sub(resident_at_start).saturating_sub(store_tail);
+    (left / OVERHEAD_DENOMINATOR * OVERHEAD_NUMERATOR).max(MIN_PAYLOAD_BYTES)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+use super::*;
+
+#[test]
+fn a_reservation_lives_as_long_as_the_last_slice() {
+    let budget = Budget::new(100);
+    let mut reservation = budget.try_reserve(40).expect("fits");
+    assert_eq!(budget.try_reserve(61).err(), Some(Exhausted));
+    reservation.resize(100).expect("fits exactly");
+    assert_eq!(reservation.resize(101), Err(Exhausted));
+    assert_eq!(reservation.bytes(), 100);
+
+    drop(reservation);
+    assert_eq!(budget.used(), 0);
+
+    let mut buffer = PaidBuffer::with_capacity(&budget, 40).expect("fits");
+    assert_eq!(buffer.append(&[7; 101], 200), Err(Exhausted));
+    buffer.append(&[7; 10], 200).expect("fits");
+    let bytes = buffer.into_bytes();
+    assert_eq!(budget.used(), 10, "what the buffer does not need is given back");
+    let slice = bytes.slice(3..5);
+    drop(bytes);
+    assert_eq!(budget.used(), 10);
+    drop(slice);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn limits_follow_the_design() {
+    assert_eq!(process_limit([512, 100].into_iter(), Some(8)), 100);
+    assert_eq!(process_limit(std::iter::empty(), Some(1000)), 750);
+    assert_eq!(process_limit(std::iter::empty(), None), 2 << 30);
+    assert_eq!(payload_limit(1 << 30, 0, 0), (1 << 30) / 5 * 4);
+    assert_eq!(payload_limit(1 << 20, 50 << 20, 0), 8 << 20);
+}

@@ -1,0 +1,128 @@
+//! What is wrong with a configuration: everything at once, each with its place.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A place in a source of configuration; lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The file's path as the user gave it, or the name of another source.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where it is; absent if it is about no place (no file could be read, …).
+    pub position: Option<Position>,
+    /// What is wrong and, where it can be told, how to put it right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.position {
+            Some(position) => write!(f, "{position}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// All mistakes of a configuration, one line each, and the warnings found on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+impl Problems {
+    /// Adds a mistake.
+    pub fn error(&mut self, position: &Position, message: impl Into<String>) {
+        self.errors.push(Problem { position: Some(position.clone()), message: message.into() });
+    }
+
+    /// Adds a mistake that has no place.
+    pub fn error_without_position(&mut self, message: impl Into<String>) {
+        self.errors.push(Problem { position: None, message: message.into() });
+    }
+
+    /// Adds something that is accepted but has no effect, or that the user should know.
+    pub fn warning(&mut self, position: &Position, message: impl Into<String>) {
+        self.warnings.push(Problem { position: Some(position.clone()), message: message.into() });
+    }
+
+    /// Whether nothing is wrong; warnings do not count.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// The mistakes in the order of their places.
+    #[must_use]
+    pub fn errors(&self) -> &[Problem] {
+        &self.errors
+    }
+
+    /// Takes the warnings out.
+    pub(crate) fn take_warnings(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Sorts by place and leaves out repetitions (a default may be decoded more than once).
+    pub(crate) fn sort(&mut self) {
+        for list in [&mut self.errors, &mut self.warnings] {
+            list.sort();
+            list.dedup();
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.errors.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// `; did you mean …?` if one of `known` is near to `word`, else nothing.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let nearest = known.into_iter().map(|name| (distance(word, name), name)).min();
+    match nearest {
+        // A third of the word may differ: `endpont` and `protocls` are found, unrelated words are not.
+        Some((distance, name)) if distance <= word.chars().count().div_ceil(3) => format!("; did you mean `{name}`?"),
+        _ => String::new(),
+    }
+}
+
+/// Levenshtein's distance in characters, one row at a time.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, in_a) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, in_b) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(in_a != *in_b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

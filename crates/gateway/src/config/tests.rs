@@ -1,0 +1,288 @@
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn source(text: &str) -> Source {
+    Source::Text { name: "gateway.yaml".to_owned(), text: text.to_owned() }
+}
+
+fn variables(name: &str) -> Option<String> {
+    match name {
+        "KEY" => Some("0123".to_owned()),
+        "PORT" => Some("4999".to_owned()),
+        "EXPORTERS" => Some("[debug, store]".to_owned()),
+        _ => None,
+    }
+}
+
+#[track_caller]
+fn loaded(text: &str) -> Config {
+    match load_with(&[source(text)], &variables) {
+        Ok(config) => config,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+#[track_caller]
+fn check_problems(text: &str, expected: &Expect) {
+    let problems = load_with(&[source(text)], &variables).expect_err("has mistakes");
+    expected.assert_eq(&format!("{problems}\n"));
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_place() {
+    check_problems(
+        "\
+receivers:
+  otlp:
+    protocls:
+      grpc: {endpoint: localhost:4317}
+  otlp/b:
+    protocols:
+      grpc: {endpoint: 'localhost', max_recv_msg_size_mib: many, tls: {cert_file: x}}
+      http: {endpoint: http://0.0.0.0:4318, max_request_body_size: 1 parsec}
+  kafka: {brokers: [a]}
+  zipkn:
+  cloudfront:
+    endpoint: :4433
+exporters:
+  debug: {verbosity: detail}
+  otlp: {endpoint: tempo:4317}
+  store: {retention: 3 days, max_bytes: 10GiB, retension: 1h}
+processors:
+  memory_limiter: {check_interval: 1s}
+connectors:
+  spanmetrics:
+extension: {}
+service:
+  extensions: [health_check]
+  pipelines:
+    traces:
+      receivers: [otlp, otpl, otlp]
+      exporters: []
+    metrics: {receivers: [otlp], exporters: [debug]}
+    traces/two:
+      receivers: [cloudfront]
+      procesors: [batch]
+      exporters: [debug, stor]
+",
+        &expect![[r#"
+            gateway.yaml:2:3: `protocols` needs `grpc` or `http`: without one nothing is received
+            gateway.yaml:3:5: unknown key `protocls`; did you mean `protocols`?
+            gateway.yaml:7:24: expected an address such as 127.0.0.1:4317, found `localhost`
+            gateway.yaml:7:60: expected a whole number, found `many`
+            gateway.yaml:7:66: `tls` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
+            gateway.yaml:8:24: `http://0.0.0.0:4318`: an address to listen on has no scheme; write host:port
+            gateway.yaml:8:68: expected a size such as 512KiB, 10GiB or a number of bytes, found `1 parsec`
+            gateway.yaml:9:3: the receiver `kafka` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
+            gateway.yaml:10:3: unknown receiver `zipkn`; did you mean `zipkin`?
+            gateway.yaml:12:5: the key `access_key` is missing: it needs secret text
+            gateway.yaml:14:22: expected one of basic, normal, detailed, found `detail`; did you mean `detailed`?
+            gateway.yaml:15:3: the exporter `otlp` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
+            gateway.yaml:16:22: expected a duration such as 500ms, 5s or 1h30m, found `3 days`
+            gateway.yaml:16:48: unknown key `retension`; did you mean `retention`?
+            gateway.yaml:18:3: `memory_limiter` needs `limit_mib` or `limit_percentage`
+            gateway.yaml:20:3: the connector `spanmetrics` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
+            gateway.yaml:21:1: unknown section `extension`; did you mean `extensions`?
+            gateway.yaml:23:16: the extension `health_check` is not defined under `extensions`
+            gateway.yaml:25:5: the pipeline `traces` has no exporters
+            gateway.yaml:26:25: the receiver `otpl` is not defined under `receivers`; did you mean `otlp`?
+            gateway.yaml:26:31: `otlp` is given twice in this list
+            gateway.yaml:28:5: the pipeline `metrics` carries metrics: rootspan carries traces only (yet)
+            gateway.yaml:31:7: unknown key `procesors`; did you mean `processors`?
+            gateway.yaml:32:26: the exporter `stor` is not defined under `exporters`; did you mean `store`?
+        "#]],
+    );
+}
+
+#[test]
+fn text_that_is_not_a_configuration_says_so() {
+    check_problems(
+        "a: [",
+        &expect![[r#"
+        gateway.yaml:2:1: not valid YAML: while parsing a node, did not find expected node content
+    "#]],
+    );
+    check_problems(
+        "",
+        &expect![[r#"
+        the configuration is empty
+    "#]],
+    );
+    check_problems(
+        "just text",
+        &expect![[r#"
+        gateway.yaml:1:1: expected the sections of a configuration, found a single value
+    "#]],
+    );
+    check_problems(
+        "receivers:\n  otlp: {protocols: {grpc: }}\n",
+        &expect![[r#"
+        gateway.yaml:1:1: the section `service` is missing: without it nothing runs
+    "#]],
+    );
+    check_problems(
+        "service:\n  pipelines: {}\n  pipelines: {}\n",
+        &expect![[r#"
+        gateway.yaml:2:3: `pipelines` has no pipeline: without one nothing is received
+        gateway.yaml:3:3: the key `pipelines` is already given above
+    "#]],
+    );
+    check_problems(
+        "a: ${env:X\nb: ${file:/x}\n? [k]\n: v\n",
+        &expect![[r#"
+            gateway.yaml:1:4: `${` has no closing `}`; write `$$` for a dollar
+            gateway.yaml:2:4: `${file:/x}`: rootspan expands `env:` only, not `file:`
+            gateway.yaml:3:5: a key must be text
+        "#]],
+    );
+    let missing = load(&[Source::File("/no/such/file.yaml".into())]).expect_err("is not there");
+    assert_eq!(missing.to_string(), "/no/such/file.yaml: the file does not exist");
+}
+
+#[test]
+fn aliases_cannot_grow_without_bound() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let before = level - 1;
+        text += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", "));
+    }
+    let problems = load_with(&[source(&text)], &variables).expect_err("is too large");
+    assert!(problems.to_string().contains("more than 100000 values"), "{problems}");
+}
+
+#[test]
+fn expansion_keeps_text_until_the_type_is_known() {
+    let config = loaded(
+        "
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: 'localhost:${env:PORT}', max_recv_msg_size_mib: '${KEY}'}
+  cloudfront: {access_key: '${KEY}', service_name: '${UNSET:-edge}', routes: [/a/*]}
+exporters:
+  debug:
+  store: {directory: 'data-$${KEY}'}
+service:
+  pipelines:
+    traces: {receivers: [otlp, cloudfront], exporters: '${EXPORTERS}'}
+",
+    );
+    let Some(Receiver::CloudFront(cloudfront)) =
+        config.receivers.get(&ComponentId::parse("cloudfront").expect("is an id"))
+    else {
+        panic!("the receiver is there")
+    };
+    assert_eq!(cloudfront.access_key.reveal(), "0123", "a leading zero stays");
+    assert_eq!(cloudfront.service_name, "edge");
+    let Some(Receiver::Otlp(otlp)) = config.receivers.get(&ComponentId::parse("otlp").expect("is an id")) else {
+        panic!("the receiver is there")
+    };
+    let grpc = otlp.protocols.grpc.as_ref().expect("is on");
+    assert_eq!((grpc.endpoint.to_string().as_str(), grpc.max_recv_msg_size_mib), ("localhost:4999", 123));
+    assert!(otlp.protocols.http.is_none());
+    assert_eq!(config.stores()[0].directory, "data-${KEY}");
+    assert_eq!(config.service.pipelines[0].exporters.len(), 2);
+}
+
+#[test]
+fn later_sources_lie_over_earlier_ones() {
+    let base = "
+receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:1', max_recv_msg_size_mib: 7}, http: }}}
+exporters: {debug: }
+service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
+";
+    let over = "receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:2'}}}}";
+    let config = load_with(&[source(base), source(over)], &variables).expect("is sound");
+    let Some(Receiver::Otlp(otlp)) = config.receivers.values().next() else { panic!("the receiver is there") };
+    let grpc = otlp.protocols.grpc.as_ref().expect("is on");
+    assert_eq!((grpc.endpoint.port, grpc.max_recv_msg_size_mib), (2, 7));
+}
+
+#[test]
+fn merge_keys_and_anchors_work() {
+    let config = loaded(
+        "
+receivers:
+  otlp: &base
+    protocols: {grpc: {endpoint: 'localhost:1'}}
+  otlp/other: {<<: *base}
+exporters: {debug: }
+service: {pipelines: {traces: {receivers: [otlp, otlp/other], exporters: [debug]}}}
+",
+    );
+    assert_eq!(config.receivers.len(), 2);
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let config = loaded(
+        "
+receivers: {otlp: {protocols: {grpc: {read_buffer_size: 1, endpoint: 'localhost:${NOWHERE}1'}}}}
+exporters: {logging: {loglevel: debug, sampling_initial: 2}}
+extensions: {memory_ballast: {size_mib: 64}, health_check: }
+processors: {batch: {}, memory_limiter: {check_interval: 5s, limit_mib: 409, spike_limit_mib: 128}}
+service:
+  extensions: [health_check, memory_ballast]
+  telemetry: {metrics: {address: '0.0.0.0:8888'}}
+  pipelines: {traces: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [logging]}}
+",
+    );
+    let warnings: String = config.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    expect![[r#"
+        gateway.yaml:2:39: `read_buffer_size` is accepted and has no effect: buffers grow as needed
+        gateway.yaml:2:70: the variable NOWHERE is not set; nothing stands in its place
+        gateway.yaml:3:40: `sampling_initial` is accepted and has no effect: every batch is printed
+        gateway.yaml:4:14: `memory_ballast` is retired and has no effect
+        gateway.yaml:4:31: `size_mib` is accepted and has no effect: there is no garbage collector
+    "#]]
+    .assert_eq(&warnings);
+    assert_eq!(config.service.telemetry.metrics_endpoint().map(|e| e.to_string()).as_deref(), Some("0.0.0.0:8888"));
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let text = "
+receivers: {cloudfront: {access_key: hunter2}}
+exporters: {debug: }
+extensions: {ui: {auth: {basic: {username: a, password: hunter2}}}}
+service: {extensions: [ui], pipelines: {traces: {receivers: [cloudfront], exporters: [debug]}}}
+";
+    let config = loaded(text);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert_eq!(config.ui().map(|ui| ui.endpoint.port), Some(16686));
+    check_problems(
+        &text.replace("hunter2", "'${NOT_SET}'"),
+        &expect![[r#"
+        gateway.yaml:2:38: a secret must not be empty
+        gateway.yaml:4:57: a secret must not be empty
+    "#]],
+    );
+}
+
+#[test]
+fn the_built_in_configuration_is_sound() {
+    let mut settings = DefaultSettings::default();
+    settings.directory = PathBuf::from("it's $HOME/x");
+    let config = load_with(&[Source::built_in(&settings)], &variables).expect("is sound");
+    assert_eq!(config.stores()[0].directory, "it's $HOME/x");
+    assert_eq!(config.warnings, []);
+    settings.cloudfront = Some(default::CloudFrontSettings {
+        endpoint: values::Endpoint { host: "127.0.0.1".to_owned(), port: 0 },
+        access_key: "k'$".to_owned(),
+    });
+    let config = load_with(&[Source::built_in(&settings)], &variables).expect("is sound");
+    assert_eq!(config.service.pipelines[0].receivers.len(), 2);
+}
+
+#[test]
+fn every_key_has_its_line_in_the_reference() {
+    for (title, table) in components::tables() {
+        let table = table.expect("a component is a section");
+        let page = decode::reference(title, table);
+        for key in table.keys {
+            assert!(page.contains(&format!("| `{}` |", key.name)), "{page}");
+            assert!(!key.doc.is_empty());
+        }
+    }
+}

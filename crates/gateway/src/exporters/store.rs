@@ -1,0 +1,79 @@
+//! `store`: the embedded store. No queue: a batch is acknowledged when it is on disk.
+//!
+//! ```yaml
+//! exporters:
+//!   store:
+//!     directory: ./rootspan-data
+//!     retention: 72h
+//!     max_bytes: 10GiB
+//!     min_free_percent: 5
+//! ```
+
+use std::time::Duration;
+
+use rootspan_store::store::{IngestError, Store};
+use rootspan_wire::otlp::batch::TraceBatch;
+use tokio::sync::oneshot;
+
+use super::{Export, Exporter};
+use crate::ack::{Outcome, Refusal};
+use crate::config;
+use crate::config::values::ByteSize;
+use crate::ledger::RefusalReason;
+
+/// When a sender should try again after the writer's queue was full: it drains with every sync.
+const BUSY_RETRY: Duration = Duration::from_millis(200);
+/// … after the disk failed or is full: somebody has to do something about it.
+const DISK_RETRY: Duration = Duration::from_secs(5);
+
+config! {
+    /// The embedded store. The same `directory` in two exporters is one store.
+    pub struct StoreConfig {
+        /// Folder of the store; created if it is missing.
+        directory: String = "./rootspan-data",
+        /// Spans that began longer ago are removed, whole hours at a time.
+        retention: Duration = "72h",
+        /// Most bytes on disk; the oldest hours go first.
+        max_bytes: ByteSize = "10GiB",
+        /// Spans are refused while the disk has less free space than this.
+        min_free_percent: f64 = "5" [percent],
+    }
+}
+
+/// The exporter.
+#[derive(Debug)]
+pub(crate) struct StoreExporter {
+    store: Store,
+}
+
+impl StoreExporter {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+impl Exporter for StoreExporter {
+    fn export(&self, batch: TraceBatch) -> Export {
+        let (done, answer) = oneshot::channel();
+        // The gateway may be gone when the store answers; nobody waits then.
+        self.store.ingest(batch, Box::new(move |result| drop(done.send(result))));
+        Box::pin(async move {
+            match answer.await {
+                Ok(Ok(())) => Outcome::Delivered,
+                Ok(Err(error)) => Outcome::Refused(refusal(&error)),
+                Err(_) => Outcome::Refused(refusal(&IngestError::Closed)),
+            }
+        })
+    }
+}
+
+fn refusal(error: &IngestError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        IngestError::Busy(_) => Refusal::retry(RefusalReason::QueueFull, message, BUSY_RETRY),
+        IngestError::DiskFull(_) => Refusal::retry(RefusalReason::DiskFull, message, DISK_RETRY),
+        IngestError::Io(_) => Refusal::retry(RefusalReason::Unavailable, message, DISK_RETRY),
+        IngestError::Closed => Refusal::shutting_down(),
+        IngestError::TooLong(_) => Refusal::never(RefusalReason::RejectedByBackend, message),
+    }
+}

@@ -1,0 +1,110 @@
+//! `health_check`: answers whether the gateway takes spans, for load balancers and orchestrators.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::StatusCode;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::config::values::Endpoint;
+use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer, text};
+use crate::net::listen::Listener;
+use crate::net::stop::Stop;
+use crate::tasks::{self, Task};
+use rootspan_model::time::UnixNanos;
+use serde_json::json;
+
+config! {
+    /// Answers whether the gateway takes spans: 200 if so, 503 while it stops.
+    pub struct HealthCheckConfig {
+        /// Address to listen on.
+        endpoint: Endpoint = "localhost:13133",
+        /// Path that answers.
+        path: String = "/",
+        /// What it answers with instead of the status as JSON.
+        response_body: Option<ResponseBody>,
+    }
+    known { "tls", "auth", "cors" }
+    ignored { "check_collector_pipeline": "the collector documents that it does not work" }
+}
+
+config! {
+    /// Bodies of the answer.
+    pub struct ResponseBody {
+        /// While spans are taken.
+        healthy: String = "''",
+        /// While they are not.
+        unhealthy: String = "''",
+    }
+}
+
+/// Whether the gateway takes spans; shared by everything that tells.
+#[derive(Debug)]
+pub(crate) struct Health {
+    accepting: AtomicBool,
+    started: UnixNanos,
+    clock: ClockHandle,
+}
+
+/// A clock that can be printed.
+struct ClockHandle(Clock);
+
+impl std::fmt::Debug for ClockHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl Health {
+    /// Not accepting yet.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { accepting: AtomicBool::new(false), started: clock(), clock: ClockHandle(clock) }
+    }
+
+    /// Says whether spans are taken from now on.
+    pub(crate) fn set_accepting(&self, accepting: bool) {
+        self.accepting.store(accepting, Ordering::Release);
+    }
+
+    /// Nanoseconds since start.
+    pub(crate) fn uptime_nanos(&self) -> u64 {
+        (self.clock.0)().nanos_since(self.started)
+    }
+
+    fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::Acquire)
+    }
+}
+
+/// Answers until told to stop.
+pub(crate) fn start(listener: Listener, config: HealthCheckConfig, health: Arc<Health>, stop: &Stop) -> Task {
+    let config = Arc::new(config);
+    let connection_stop = stop.clone();
+    let serve = move |stream| {
+        let (config, health, stop) = (Arc::clone(&config), Arc::clone(&health), connection_stop.clone());
+        async move {
+            let handle = |request: http::Request<hyper::body::Incoming>| {
+                let response = respond(request.uri().path(), &config, &health);
+                async move { response }
+            };
+            net_http::serve(stream, stop, HEADER_TIMEOUT, handle).await;
+        }
+    };
+    tasks::start("health check", listener.run("health check connection", stop.clone(), serve))
+}
+
+fn respond(path: &str, config: &HealthCheckConfig, health: &Health) -> Answer {
+    if path != config.path {
+        return text(StatusCode::NOT_FOUND, "not found");
+    }
+    let accepting = health.is_accepting();
+    let status = if accepting { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if let Some(bodies) = &config.response_body {
+        let body = if accepting { &bodies.healthy } else { &bodies.unhealthy };
+        return text(status, body.clone());
+    }
+    let words = if accepting { "Server available" } else { "Server not available" };
+    let body = json!({"status": words, "uptimeSeconds": health.uptime_nanos() / 1_000_000_000});
+    answer(status, "application/json", body.to_string())
+}

@@ -1,0 +1,5 @@
+//! Extensions: what runs beside the pipelines.
+
+pub mod health_check;
+pub mod memory_ballast;
+pub mod ui;

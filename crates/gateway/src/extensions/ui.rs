@@ -1,0 +1,69 @@
+//! `ui`: where the UI and the query API listen. The section is read here; the crate `query` serves them.
+//!
+//! ```yaml
+//! extensions:
+//!   ui:
+//!     endpoint: 0.0.0.0:16686
+//!     allowed_hosts: [traces.example.com]
+//!     auth:
+//!       basic: {username: ops, password: "${env:UI_PASSWORD}"}
+//! ```
+
+use crate::config;
+use crate::config::decode::Decode as _;
+use crate::config::node::Entry;
+use crate::config::problems::Problems;
+use crate::config::values::{Endpoint, Secret};
+
+config! {
+    /// The web UI and the query API.
+    pub struct UiConfig {
+        /// Address to listen on.
+        endpoint: Endpoint = "127.0.0.1:16686",
+        /// Names that a browser may use for this server, beside loopback and the bound address.
+        allowed_hosts: Vec<String>,
+        /// Who may use it; without it everybody who can connect.
+        auth: Option<UiAuth>,
+    }
+}
+
+config! {
+    /// Exactly one kind of authentication.
+    pub struct UiAuth {
+        /// A name and a password.
+        basic: Option<BasicAuth>,
+        /// A token.
+        bearer: Option<BearerAuth>,
+    }
+}
+
+config! {
+    /// HTTP's basic authentication.
+    pub struct BasicAuth {
+        /// Name.
+        username: String,
+        /// Password.
+        password: Secret,
+    }
+}
+
+config! {
+    /// A bearer token.
+    pub struct BearerAuth {
+        /// The token.
+        token: Secret,
+    }
+}
+
+impl UiConfig {
+    /// Decodes and checks that `auth` is one kind.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        if let Some(auth) = &config.auth
+            && auth.basic.is_some() == auth.bearer.is_some()
+        {
+            problems.error(&entry.position, "`auth` needs either `basic` or `bearer`");
+        }
+        Some(config)
+    }
+}

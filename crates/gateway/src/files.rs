@@ -1,0 +1,47 @@
+//! The files that the gateway reads: configuration, and what the kernel tells of this process.
+
+use std::path::Path;
+
+/// Largest configuration file; far above any real one.
+const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
+
+/// The text of a configuration file, or one sentence why it cannot be read.
+pub(crate) fn read_configuration(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let length = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or(0);
+    if length > MAX_CONFIGURATION_BYTES {
+        return Err(format!("{shown}: the file is longer than {MAX_CONFIGURATION_BYTES} bytes"));
+    }
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => format!("{shown}: the file does not exist"),
+        std::io::ErrorKind::InvalidData => format!("{shown}: the file is not UTF-8 text"),
+        _ => format!("{shown}: the file cannot be read: {error}"),
+    })
+}
+
+/// The memory that this process's control group allows; `None` without a limit.
+pub(crate) fn control_group_memory_limit() -> Option<u64> {
+    // Version 2, then version 1; a container sees its own group at the top.
+    let text = std::fs::read_to_string("/sys/fs/cgroup/memory.max")
+        .or_else(|_| std::fs::read_to_string("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+        .ok()?;
+    // "max", or in version 1 a number near 2^63, means none.
+    text.trim().parse::<u64>().ok().filter(|limit| *limit < 1 << 60)
+}
+
+/// Resident memory of this process in bytes; 0 if the kernel does not tell.
+pub(crate) fn resident_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    kib.map_or(0, |kib| kib << 10)
+}
+
+/// Processor time of this process in seconds; 0 if the kernel does not tell.
+pub(crate) fn cpu_seconds() -> f64 {
+    // Fields 14 and 15 of stat count in hundredths of a second (USER_HZ); the name in parentheses may hold spaces.
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let Some((_, fields)) = text.rsplit_once(')') else { return 0.0 };
+    let ticks: u32 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+    f64::from(ticks) / 100.0
+}

@@ -1,0 +1,401 @@
+//! Where every span went. One lock, one snapshot; each change moves spans from one account to another, so that these
+//! hold after every change:
+//!
+//! - receiver: `received = accepted + rejected + refused(reason) + pending`
+//! - pipeline: `in = filtered + sampled_out + dropped(reason) + refused(reason) + out + held`
+//! - exporter: `enqueued + recovered = delivered + dropped(reason) + refused(reason) + queued`
+//!
+//! *Refused* spans were turned away before their sender was told "accepted": the sender still has them. *Dropped*
+//! spans are lost, by a limit that somebody wrote down or by a back end's decision.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+macro_rules! reasons {
+    ($(#[doc = $doc:literal])+ pub enum $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $text:literal,)+ }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[doc = $variant_doc])+ $variant,)+ }
+
+        impl $name {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in metrics and in the ledger.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why spans were turned away; their sender still has them.
+    pub enum RefusalReason {
+        /// The byte budget is used up.
+        MemoryLimit = "memory_limit",
+        /// The pipeline has as many batches waiting as it takes.
+        PipelineFull = "pipeline_full",
+        /// The exporter's queue is full.
+        QueueFull = "queue_full",
+        /// The back end or the store cannot take it now.
+        Unavailable = "unavailable",
+        /// The disk is full.
+        DiskFull = "disk_full",
+        /// The back end or the store will never take it.
+        RejectedByBackend = "rejected_by_backend",
+        /// The gateway is shutting down.
+        ShuttingDown = "shutting_down",
+        /// The request is longer than the configured limit.
+        TooLarge = "too_large",
+        /// The request is not what its protocol says.
+        Malformed = "malformed",
+        /// The sender did not show the right key.
+        Unauthenticated = "unauthenticated",
+    }
+}
+
+reasons! {
+    /// Why accepted spans were lost.
+    pub enum DropReason {
+        /// A queue with `on_full: drop` was full.
+        QueueFull = "queue_full",
+        /// The back end refused them for good after they were accepted.
+        RejectedByBackend = "rejected_by_backend",
+        /// `max_elapsed_time` passed.
+        RetryTimeout = "retry_timeout",
+        /// The drain's deadline passed while they were in memory.
+        DrainDeadline = "drain_deadline",
+    }
+}
+
+/// Index of a receiver in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReceiverIndex(pub(crate) usize);
+/// Index of a pipeline in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PipelineIndex(pub(crate) usize);
+/// Index of an exporter in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExporterIndex(pub(crate) usize);
+
+/// Spans by reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByReason<const N: usize>([u64; N]);
+
+impl<const N: usize> Default for ByReason<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> ByReason<N> {
+    /// The number at an enumeration's index.
+    fn add(&mut self, index: usize, spans: u64) {
+        self.0[index] += spans;
+    }
+
+    /// All reasons together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+/// Refused spans by reason.
+pub type Refused = ByReason<{ RefusalReason::ALL.len() }>;
+/// Dropped spans by reason.
+pub type Dropped = ByReason<{ DropReason::ALL.len() }>;
+
+impl Refused {
+    /// The number for one reason.
+    #[must_use]
+    pub const fn of(&self, reason: RefusalReason) -> u64 {
+        self.0[reason as usize]
+    }
+}
+
+impl Dropped {
+    /// The number for one reason.
+    #[must_use]
+    pub const fn of(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+}
+
+/// One receiver's account, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceiverAccount {
+    /// Its id.
+    pub id: String,
+    /// Spans in requests that could be read.
+    pub received: u64,
+    /// Spans whose sender was told that they are accepted.
+    pub accepted: u64,
+    /// Spans left out of a request because they are not valid; the sender was told.
+    pub rejected: u64,
+    /// Spans turned away; the sender was told.
+    pub refused: Refused,
+    /// Spans whose sender waits for an answer.
+    pub pending: u64,
+    /// Requests turned away before their spans could be counted. Not part of the sum.
+    pub refused_requests: Refused,
+}
+
+/// One pipeline's account, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PipelineAccount {
+    /// Its id.
+    pub id: String,
+    /// Entered.
+    pub entered: u64,
+    /// Removed by a filter that somebody wrote.
+    pub filtered: u64,
+    /// Not sampled.
+    pub sampled_out: u64,
+    /// Lost.
+    pub dropped: Dropped,
+    /// Turned away.
+    pub refused: Refused,
+    /// Handed to the exporters.
+    pub out: u64,
+    /// In the pipeline now.
+    pub held: u64,
+}
+
+/// One exporter's account, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExporterAccount {
+    /// Its id.
+    pub id: String,
+    /// Taken from pipelines.
+    pub enqueued: u64,
+    /// Found on disk at start.
+    pub recovered: u64,
+    /// Taken by the back end.
+    pub delivered: u64,
+    /// Lost.
+    pub dropped: Dropped,
+    /// Turned away.
+    pub refused: Refused,
+    /// Waiting or being delivered now.
+    pub queued: u64,
+}
+
+/// All accounts at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Receivers.
+    pub receivers: Vec<ReceiverAccount>,
+    /// Pipelines.
+    pub pipelines: Vec<PipelineAccount>,
+    /// Exporters.
+    pub exporters: Vec<ExporterAccount>,
+}
+
+/// The accounts.
+#[derive(Debug)]
+pub struct Ledger {
+    accounts: Mutex<Snapshot>,
+}
+
+/// What became of spans, as the ledger sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// The receiver of the acknowledgement has them.
+    Delivered,
+    /// The sender keeps them.
+    Refused(RefusalReason),
+}
+
+/// Where spans are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a pipeline.
+    Pipeline(PipelineIndex),
+    /// At an exporter.
+    Exporter(ExporterIndex),
+}
+
+impl Ledger {
+    /// A ledger with an empty account for each id.
+    #[must_use]
+    pub fn new(receivers: &[String], pipelines: &[String], exporters: &[String]) -> Self {
+        let receivers = receivers.iter().map(|id| ReceiverAccount { id: id.clone(), ..Default::default() }).collect();
+        let pipelines = pipelines.iter().map(|id| PipelineAccount { id: id.clone(), ..Default::default() }).collect();
+        let exporters = exporters.iter().map(|id| ExporterAccount { id: id.clone(), ..Default::default() }).collect();
+        Self { accounts: Mutex::new(Snapshot { receivers, pipelines, exporters }) }
+    }
+
+    /// All accounts at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().clone()
+    }
+
+    /// A request was read: its spans wait for an answer.
+    pub(crate) fn received(&self, receiver: ReceiverIndex, spans: u64) {
+        let account = &mut self.lock().receivers[receiver.0];
+        account.received += spans;
+        account.pending += spans;
+    }
+
+    /// Spans of a request are not valid and were left out.
+    pub(crate) fn rejected(&self, receiver: ReceiverIndex, spans: u64) {
+        let account = &mut self.lock().receivers[receiver.0];
+        account.received += spans;
+        account.rejected += spans;
+    }
+
+    /// A request was turned away unread.
+    pub(crate) fn refused_request(&self, receiver: ReceiverIndex, reason: RefusalReason) {
+        self.lock().receivers[receiver.0].refused_requests.add(reason as usize, 1);
+    }
+
+    /// The sender has its answer.
+    pub(crate) fn answered(&self, receiver: ReceiverIndex, spans: u64, settlement: Settlement) {
+        let account = &mut self.lock().receivers[receiver.0];
+        take(&mut account.pending, spans);
+        match settlement {
+            Settlement::Delivered => account.accepted += spans,
+            Settlement::Refused(reason) => account.refused.add(reason as usize, spans),
+        }
+    }
+
+    /// Spans entered a pipeline.
+    pub(crate) fn entered(&self, pipeline: PipelineIndex, spans: u64) {
+        let account = &mut self.lock().pipelines[pipeline.0];
+        account.entered += spans;
+        account.held += spans;
+    }
+
+    /// Spans left a pipeline, a copy to each exporter.
+    pub(crate) fn fanned_out(&self, pipeline: PipelineIndex, exporters: &[ExporterIndex], spans: u64) {
+        let mut accounts = self.lock();
+        let account = &mut accounts.pipelines[pipeline.0];
+        take(&mut account.held, spans);
+        account.out += spans;
+        for exporter in exporters {
+            let account = &mut accounts.exporters[exporter.0];
+            account.enqueued += spans;
+            account.queued += spans;
+        }
+    }
+
+    /// One copy is settled where it is.
+    pub(crate) fn settled(&self, place: Place, spans: u64, settlement: Settlement) {
+        let mut accounts = self.lock();
+        match (place, settlement) {
+            (Place::Pipeline(pipeline), Settlement::Delivered) => {
+                // Everything was removed on the way, on purpose.
+                let account = &mut accounts.pipelines[pipeline.0];
+                take(&mut account.held, spans);
+                account.filtered += spans;
+            }
+            (Place::Pipeline(pipeline), Settlement::Refused(reason)) => {
+                let account = &mut accounts.pipelines[pipeline.0];
+                take(&mut account.held, spans);
+                account.refused.add(reason as usize, spans);
+            }
+            (Place::Exporter(exporter), Settlement::Delivered) => {
+                let account = &mut accounts.exporters[exporter.0];
+                take(&mut account.queued, spans);
+                account.delivered += spans;
+            }
+            (Place::Exporter(exporter), Settlement::Refused(reason)) => {
+                let account = &mut accounts.exporters[exporter.0];
+                take(&mut account.queued, spans);
+                account.refused.add(reason as usize, spans);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Snapshot> {
+        // Changes do not panic half-way: a poisoned lock still holds sums that balance.
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn take(account: &mut u64, spans: u64) {
+    debug_assert!(*account >= spans, "spans leave a place that they never entered");
+    *account = account.saturating_sub(spans);
+}
+
+impl Snapshot {
+    /// Accounts that do not balance; empty unless there is a bug.
+    #[must_use]
+    pub fn imbalances(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |kind: &str, id: &str, left: u64, right: u64| {
+            if left != right {
+                found.push(format!("{kind} {id}: {left} came in, {right} are accounted for"));
+            }
+        };
+        for r in &self.receivers {
+            check("receiver", &r.id, r.received, r.accepted + r.rejected + r.refused.total() + r.pending);
+        }
+        for p in &self.pipelines {
+            let sum = p.filtered + p.sampled_out + p.dropped.total() + p.refused.total() + p.out + p.held;
+            check("pipeline", &p.id, p.entered, sum);
+        }
+        for e in &self.exporters {
+            let sum = e.delivered + e.dropped.total() + e.refused.total() + e.queued;
+            check("exporter", &e.id, e.enqueued + e.recovered, sum);
+        }
+        found
+    }
+
+    /// Spans that are on their way now.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        let held: u64 = self.pipelines.iter().map(|pipeline| pipeline.held).sum();
+        let queued: u64 = self.exporters.iter().map(|exporter| exporter.queued).sum();
+        held + queued
+    }
+
+    /// The answer of `/debug/ledger`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let receivers = self.receivers.iter().map(|r| {
+            json!({
+                "id": r.id, "received": r.received, "accepted": r.accepted, "rejected": r.rejected,
+                "refused": refused_json(&r.refused), "pending": r.pending,
+                "refused_requests": refused_json(&r.refused_requests),
+            })
+        });
+        let pipelines = self.pipelines.iter().map(|p| {
+            json!({
+                "id": p.id, "in": p.entered, "filtered": p.filtered, "sampled_out": p.sampled_out,
+                "dropped": dropped_json(&p.dropped), "refused": refused_json(&p.refused), "out": p.out, "held": p.held,
+            })
+        });
+        let exporters = self.exporters.iter().map(|e| {
+            json!({
+                "id": e.id, "enqueued": e.enqueued, "recovered": e.recovered, "delivered": e.delivered,
+                "dropped": dropped_json(&e.dropped), "refused": refused_json(&e.refused), "queued": e.queued,
+            })
+        });
+        json!({
+            "receivers": receivers.collect::<Vec<_>>(),
+            "pipelines": pipelines.collect::<Vec<_>>(),
+            "exporters": exporters.collect::<Vec<_>>(),
+            "imbalances": self.imbalances(),
+        })
+    }
+}
+
+/// Reasons that occurred.
+fn refused_json(refused: &Refused) -> Value {
+    let occurred = RefusalReason::ALL.iter().filter(|reason| refused.of(**reason) > 0);
+    Value::Object(occurred.map(|reason| (reason.name().to_owned(), refused.of(*reason).into())).collect())
+}
+
+fn dropped_json(dropped: &Dropped) -> Value {
+    let occurred = DropReason::ALL.iter().filter(|reason| dropped.of(**reason) > 0);
+    Value::Object(occurred.map(|reason| (reason.name().to_owned(), dropped.of(*reason).into())).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Decompression under the byte budget. The output grows only as far as it is reserved and never beyond the limit of
+//! the protocol, so a compression bomb costs no more than the largest honest request.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::budget::{Budget, Exhausted, PaidBuffer};
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// What this name means in `content-encoding` or `grpc-encoding`; an error if it is not supported.
+    pub(crate) fn from_name(name: &[u8]) -> Result<Option<Self>, ()> {
+        match name {
+            b"" | b"identity" => Ok(None),
+            b"gzip" | b"x-gzip" => Ok(Some(Self::Gzip)),
+            b"zstd" => Ok(Some(Self::Zstd)),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Why a body could not be decompressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DecompressError {
+    /// The bytes are not what the encoding says.
+    Corrupt,
+    /// The output is longer than allowed.
+    TooLarge,
+    /// The budget has no room for the output.
+    Exhausted,
+}
+
+impl From<Exhausted> for DecompressError {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+/// DEFLATE's best case: 258 bytes for two bits, so a claim beyond this is a lie.
+const MAX_DEFLATE_RATIO: u64 = 1032;
+/// Header (10) and trailer (8) of gzip (RFC 1952, section 2.3).
+const MIN_GZIP_BYTES: usize = 18;
+/// Largest zstd window that is accepted: the decoder allocates it whatever the output is (8 MiB is what RFC 8878,
+/// section 3.1.1.1.2, asks decoders to support).
+const MAX_ZSTD_WINDOW_LOG: u32 = 23;
+/// First step of a growing output.
+const FIRST_STEP_BYTES: usize = 64 << 10;
+
+/// Decompresses `input` to at most `limit` bytes.
+pub(crate) fn decompress(
+    compression: Compression,
+    input: &[u8],
+    limit: usize,
+    budget: &Arc<Budget>,
+) -> Result<PaidBuffer, DecompressError> {
+    match compression {
+        Compression::Gzip => gunzip(input, limit, budget),
+        Compression::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|_| DecompressError::Corrupt)?;
+            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(|_| DecompressError::Corrupt)?;
+            // Spans compress to a fifth or less.
+            read_all(decoder, input.len().saturating_mul(5), limit, budget)
+        }
+    }
+}
+
+/// One member in one go by the length that its trailer claims; several members, or a trailer that lies, by streaming.
+fn gunzip(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
+    let Some((_, claim)) = input.split_last_chunk::<4>() else { return Err(DecompressError::Corrupt) };
+    let claimed = u32::from_le_bytes(*claim) as usize;
+    let possible = claimed as u64 <= input.len() as u64 * MAX_DEFLATE_RATIO;
+    if possible && claimed <= limit && !may_have_second_member(input) {
+        let mut output = PaidBuffer::with_capacity(budget, claimed)?;
+        output.resize(claimed)?;
+        if libdeflater::Decompressor::new().gzip_decompress(input, output.bytes_mut()) == Ok(claimed) {
+            return Ok(output);
+        }
+    }
+    read_all(flate2::bufread::MultiGzDecoder::new(input), FIRST_STEP_BYTES, limit, budget)
+}
+
+/// libdeflate stops after the first member (RFC 1952, section 2.2, allows several). A second header somewhere behind
+/// the first is the sign of another; it may also be there by chance, which only costs the slower way.
+fn may_have_second_member(input: &[u8]) -> bool {
+    const MEMBER: &[u8] = &[0x1f, 0x8b, 0x08];
+    memchr::memmem::find(input.get(MIN_GZIP_BYTES..).unwrap_or_default(), MEMBER).is_some()
+}
+
+/// Reads to the end, beginning with a buffer of `first` bytes that doubles when it is full.
+fn read_all(
+    mut reader: impl Read,
+    first: usize,
+    limit: usize,
+    budget: &Arc<Budget>,
+) -> Result<PaidBuffer, DecompressError> {
+    // One byte above the limit tells "exactly the limit" from "too large".
+    let most = limit.saturating_add(1);
+    let mut length = first.max(FIRST_STEP_BYTES).min(most);
+    let mut output = PaidBuffer::with_capacity(budget, length)?;
+    output.resize(length)?;
+    let mut filled = 0;
+    loop {
+        let read = reader.read(&mut output.bytes_mut()[filled..]).map_err(|_| DecompressError::Corrupt)?;
+        filled += read;
+        if read == 0 {
+            break;
+        }
+        if filled == length {
+            if length == most {
+                return Err(DecompressError::TooLarge);
+            }
+            length = length.saturating_mul(2).min(most);
+            output.resize(length)?;
+        }
+    }
+    output.resize(filled)?;
+    Ok(output)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).expect("memory takes everything");
+    encoder.finish().expect("memory takes everything")
+}
+
+fn zstd_bytes(data: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(data, 1).expect("memory takes everything")
+}
+
+/// Decompresses under a limit and a budget; checks that nothing stays reserved.
+#[track_caller]
+fn check(
+    compression: Compression,
+    input: &[u8],
+    limit: usize,
+    budget_bytes: u64,
+    expected: Result<&[u8], DecompressError>,
+) {
+    let budget = Budget::new(budget_bytes);
+    let output = decompress(compression, input, limit, &budget).map(PaidBuffer::into_bytes);
+    assert_eq!(output.as_deref().map_err(|error| *error), expected);
+    assert!(budget.used() <= budget_bytes);
+    drop(output);
+    assert_eq!(budget.used(), 0);
+}
+
+/// Bytes that do not compress well and are no short cycle.
+fn sample(length: usize) -> Vec<u8> {
+    (0..length as u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect()
+}
+
+#[test]
+fn both_encodings_round_trip_at_every_size() {
+    for length in [0, 1, 100, 65_535, 65_536, 65_537, 1_000_000] {
+        let data = sample(length);
+        for (compression, input) in [(Compression::Gzip, gzip(&data)), (Compression::Zstd, zstd_bytes(&data))] {
+            check(compression, &input, 1_000_000, 4_000_000, Ok(&data));
+            check(compression, &input, length, 20_000_000, Ok(&data));
+            if length > 0 {
+                check(compression, &input, length - 1, 20_000_000, Err(DecompressError::TooLarge));
+            }
+        }
+    }
+}
+
+#[test]
+fn several_gzip_members_are_one_body() {
+    let (first, second) = (sample(5_000), sample(70_000));
+    let joined = [first.clone(), second.clone()].concat();
+    check(Compression::Gzip, &[gzip(&first), gzip(&second)].concat(), 100_000, 1_000_000, Ok(&joined));
+    // Equal members: the last trailer claims just the length of the first.
+    let twice = [first.clone(), first.clone()].concat();
+    check(Compression::Gzip, &[gzip(&first), gzip(&first)].concat(), 100_000, 1_000_000, Ok(&twice));
+}
+
+#[test]
+fn a_bomb_stops_at_the_limit_and_at_the_budget() {
+    let zeroes = vec![0; 50 << 20];
+    for (compression, bomb) in [(Compression::Gzip, gzip(&zeroes)), (Compression::Zstd, zstd_bytes(&zeroes))] {
+        assert!(bomb.len() < 300_000);
+        check(compression, &bomb, 4 << 20, 64 << 20, Err(DecompressError::TooLarge));
+        check(compression, &bomb, 100 << 20, 3 << 20, Err(DecompressError::Exhausted));
+    }
+    // A trailer that claims little does not help.
+    let mut liar = gzip(&zeroes);
+    let length = liar.len();
+    liar[length - 4..].copy_from_slice(&10_u32.to_le_bytes());
+    check(Compression::Gzip, &liar, 4 << 20, 64 << 20, Err(DecompressError::TooLarge));
+}
+
+#[test]
+fn damaged_input_is_corrupt() {
+    let data = sample(10_000);
+    for (compression, input) in [(Compression::Gzip, gzip(&data)), (Compression::Zstd, zstd_bytes(&data))] {
+        check(compression, &input[..input.len() / 2], 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
+        check(compression, b"no such thing", 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
+        check(compression, b"x", 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
+    }
+    check(Compression::Gzip, b"", 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
+}
+
+#[test]
+fn a_huge_zstd_window_is_refused() {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("level 1 exists");
+    encoder.window_log(27).expect("is in range");
+    encoder.write_all(&sample(10_000)).expect("memory takes everything");
+    let input = encoder.finish().expect("memory takes everything");
+    check(Compression::Zstd, &input, 1 << 20, 1 << 28, Err(DecompressError::Corrupt));
+}

@@ -1,0 +1,195 @@
+//! From configuration to the graph that runs. A pure function of the configuration; its print is what tests compare
+//! and what `print-config --plan` shows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::config::Config;
+use crate::config::components::{Exporter, Extension, Processor, Receiver};
+use crate::config::id::ComponentId;
+use crate::ledger::{ExporterIndex, PipelineIndex, ReceiverIndex};
+use crate::processors::{BatchConfig, MemoryLimiterConfig};
+
+/// The graph: each component once, in the order in which it is first used.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Limits of the process's memory that pipelines ask for; the smallest counts.
+    pub memory_limits: Vec<MemoryLimit>,
+    /// Receivers and the pipelines that they feed.
+    pub receivers: Vec<PlannedReceiver>,
+    /// Pipelines.
+    pub pipelines: Vec<PlannedPipeline>,
+    /// Exporters.
+    pub exporters: Vec<(ComponentId, Exporter)>,
+    /// Extensions.
+    pub extensions: Vec<(ComponentId, Extension)>,
+}
+
+/// A limit of the process's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryLimit {
+    /// In bytes.
+    Bytes(u64),
+    /// In percent of what the control group allows.
+    Percent(u64),
+}
+
+/// A receiver that runs.
+#[derive(Clone, Debug)]
+pub struct PlannedReceiver {
+    /// Its id.
+    pub id: ComponentId,
+    /// Its settings.
+    pub config: Receiver,
+    /// Where its batches go, a copy to each.
+    pub pipelines: Vec<PipelineIndex>,
+}
+
+/// A pipeline that runs.
+#[derive(Clone, Debug)]
+pub struct PlannedPipeline {
+    /// Its id.
+    pub id: ComponentId,
+    /// Its receivers.
+    pub receivers: Vec<ReceiverIndex>,
+    /// What its `batch` asks of delivery.
+    pub merging: Option<BatchConfig>,
+    /// Its exporters.
+    pub exporters: Vec<ExporterIndex>,
+}
+
+/// Plans a checked configuration.
+#[must_use]
+pub fn plan(config: &Config) -> Plan {
+    let mut plan = Plan {
+        memory_limits: Vec::new(),
+        receivers: Vec::new(),
+        pipelines: Vec::new(),
+        exporters: Vec::new(),
+        extensions: Vec::new(),
+    };
+    for written in &config.service.pipelines {
+        let index = PipelineIndex(plan.pipelines.len());
+        let mut pipeline =
+            PlannedPipeline { id: written.id.clone(), receivers: Vec::new(), merging: None, exporters: Vec::new() };
+        for (id, receiver) in defined(&written.receivers, &config.receivers) {
+            let position = plan.receivers.iter().position(|planned| planned.id == *id).unwrap_or_else(|| {
+                plan.receivers.push(PlannedReceiver {
+                    id: id.clone(),
+                    config: receiver.clone(),
+                    pipelines: Vec::new(),
+                });
+                plan.receivers.len() - 1
+            });
+            plan.receivers[position].pipelines.push(index);
+            pipeline.receivers.push(ReceiverIndex(position));
+        }
+        for (_, processor) in defined(&written.processors, &config.processors) {
+            match processor {
+                Processor::MemoryLimiter(limiter) => plan.memory_limits.extend(memory_limits(limiter)),
+                Processor::Batch(batch) => pipeline.merging = Some(batch.clone()),
+            }
+        }
+        for (id, exporter) in defined(&written.exporters, &config.exporters) {
+            let position = plan.exporters.iter().position(|(planned, _)| planned == id).unwrap_or_else(|| {
+                plan.exporters.push((id.clone(), exporter.clone()));
+                plan.exporters.len() - 1
+            });
+            pipeline.exporters.push(ExporterIndex(position));
+        }
+        plan.pipelines.push(pipeline);
+    }
+    plan.extensions =
+        defined(&config.service.extensions, &config.extensions).map(|(id, e)| (id.clone(), e.clone())).collect();
+    plan
+}
+
+/// The definitions that references name; a checked configuration has them all.
+fn defined<'a, C>(
+    references: &'a [crate::config::service::Reference],
+    definitions: &'a BTreeMap<ComponentId, C>,
+) -> impl Iterator<Item = (&'a ComponentId, &'a C)> {
+    references.iter().filter_map(|(id, _)| definitions.get(id).map(|definition| (id, definition)))
+}
+
+fn memory_limits(limiter: &MemoryLimiterConfig) -> Option<MemoryLimit> {
+    match (limiter.limit_mib, limiter.limit_percentage) {
+        (0, 0) => None,
+        (0, percent) => Some(MemoryLimit::Percent(percent)),
+        // As in the collector, the number goes before the percentage.
+        (mib, _) => Some(MemoryLimit::Bytes(mib << 20)),
+    }
+}
+
+impl MemoryLimit {
+    /// The limit in bytes; a percentage of nothing is no limit.
+    #[must_use]
+    pub fn bytes(self, control_group: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Percent(percent) => control_group.map(|limit| limit / 100 * percent),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for limit in &self.memory_limits {
+            match limit {
+                MemoryLimit::Bytes(bytes) => writeln!(f, "memory limit {} MiB", bytes >> 20)?,
+                MemoryLimit::Percent(percent) => writeln!(f, "memory limit {percent} % of the control group's")?,
+            }
+        }
+        for receiver in &self.receivers {
+            writeln!(f, "receiver {}", receiver.id)?;
+            for line in receiver.config.listens() {
+                writeln!(f, "  listens {line}")?;
+            }
+        }
+        for pipeline in &self.pipelines {
+            writeln!(f, "pipeline {}", pipeline.id)?;
+            for receiver in &pipeline.receivers {
+                writeln!(f, "  from {}", self.receivers[receiver.0].id)?;
+            }
+            if let Some(batch) = &pipeline.merging {
+                let (spans, wait) = (batch.send_batch_size, batch.timeout);
+                writeln!(f, "  merged at delivery up to {spans} spans or {wait:?}, acknowledged behind it")?;
+            }
+            for exporter in &pipeline.exporters {
+                writeln!(f, "  to {}", self.exporters[exporter.0].0)?;
+            }
+        }
+        for (id, exporter) in &self.exporters {
+            match exporter {
+                Exporter::Store(store) => {
+                    writeln!(f, "exporter {id}: no queue, acknowledged when on disk in {}", store.directory)?
+                }
+                Exporter::Debug(_) => writeln!(f, "exporter {id}: no queue, acknowledged when printed")?,
+            }
+        }
+        for (id, extension) in &self.extensions {
+            match extension {
+                Extension::HealthCheck(health) => writeln!(f, "extension {id} listens {}", health.endpoint)?,
+                Extension::Ui(ui) => writeln!(f, "extension {id} listens {}", ui.endpoint)?,
+                Extension::MemoryBallast => writeln!(f, "extension {id}: retired, nothing runs")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Receiver {
+    /// Where it listens, a line for each socket.
+    fn listens(&self) -> Vec<String> {
+        match self {
+            Self::Otlp(otlp) => {
+                let grpc = otlp.protocols.grpc.iter().map(|grpc| format!("grpc {}", grpc.endpoint));
+                grpc.chain(otlp.protocols.http.iter().map(|http| format!("http {}", http.endpoint))).collect()
+            }
+            Self::CloudFront(cloudfront) => vec![format!("http {}", cloudfront.endpoint)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! Receivers: where spans enter. A receiver listens, caps, decompresses under the byte budget, and hands a batch to
+//! its ingress; it maps the answer to its protocol and knows nothing else of the gateway.
+
+pub mod cloudfront;
+pub mod otlp;

@@ -1,0 +1,25 @@
+//! From a refusal of the gateway to a status of OTLP.
+
+use rootspan_wire::otlp::response::{Code, Status};
+
+use crate::ack::Refusal;
+use crate::ledger::RefusalReason;
+
+/// A status without a delay: the same request must not be sent again.
+pub(super) fn status(code: Code, message: impl Into<String>) -> Status {
+    Status { code, message: message.into(), retry_after: None }
+}
+
+/// A full gateway is `RESOURCE_EXHAUSTED` with a delay, as OTLP asks for; one that cannot store now is `UNAVAILABLE`.
+pub(super) fn refusal(refusal: Refusal) -> Status {
+    let code = match refusal.reason {
+        RefusalReason::MemoryLimit
+        | RefusalReason::PipelineFull
+        | RefusalReason::QueueFull
+        | RefusalReason::TooLarge => Code::ResourceExhausted,
+        RefusalReason::DiskFull | RefusalReason::Unavailable | RefusalReason::ShuttingDown => Code::Unavailable,
+        RefusalReason::Unauthenticated => Code::Unauthenticated,
+        RefusalReason::RejectedByBackend | RefusalReason::Malformed => Code::InvalidArgument,
+    };
+    Status { code, message: refusal.message, retry_after: refusal.retry_after }
+}

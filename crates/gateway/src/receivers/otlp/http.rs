@@ -1,0 +1,175 @@
+//! OTLP over HTTP (OTLP specification, "OTLP/HTTP"): protobuf and JSON, answered in the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+use rootspan_wire::otlp::response::{Code, Status, export_response_json, export_response_protobuf};
+use rootspan_wire::otlp::validate::Rejected;
+
+use super::HttpConfig;
+use super::answer::{refusal, status};
+use crate::ack::Refusal;
+use crate::ledger::RefusalReason;
+use crate::net::body::{BodyError, collect, unpack};
+use crate::net::decompress::Compression;
+use crate::net::http::{self as net_http, Answer, answer, retry_after, text};
+use crate::net::stop::Stop;
+use crate::runtime::ingress::{Ingress, Refused};
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Server {
+    ingress: Ingress,
+    traces_path: String,
+    max_body_bytes: usize,
+    header_timeout: Duration,
+}
+
+impl Server {
+    pub(super) fn new(ingress: Ingress, config: &HttpConfig) -> Self {
+        // As in the collector, 0 is the default.
+        let configured = match config.max_request_body_size.0 {
+            0 => 20 << 20,
+            bytes => bytes,
+        };
+        Self {
+            ingress,
+            traces_path: config.traces_url_path.clone(),
+            max_body_bytes: usize::try_from(configured).unwrap_or(usize::MAX),
+            header_timeout: config.read_header_timeout,
+        }
+    }
+}
+
+/// Serves one connection.
+pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, stop: Stop) {
+    let header_timeout = server.header_timeout;
+    net_http::serve(stream, stop, header_timeout, move |request| respond(request, Arc::clone(&server))).await;
+}
+
+/// The two forms of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Protobuf,
+    Json,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        // Parameters such as `charset` change nothing.
+        match content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            PROTOBUF | "application/protobuf" => Some(Self::Protobuf),
+            JSON => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if path != server.traces_path {
+        let message = format!("{path} is not served here: rootspan accepts traces at {}", server.traces_path);
+        return text(StatusCode::NOT_FOUND, message);
+    }
+    if head.method != Method::POST {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only POST is accepted");
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    let Some(form) = Form::of(&head.headers) else {
+        server.ingress.refused_request(RefusalReason::Malformed);
+        return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {PROTOBUF} or {JSON}"));
+    };
+    match receive(&head.headers, body, form, &server).await {
+        Ok(rejected) => match form {
+            Form::Protobuf => answer(StatusCode::OK, PROTOBUF, export_response_protobuf(&rejected)),
+            Form::Json => answer(StatusCode::OK, JSON, export_response_json(&rejected)),
+        },
+        Err((http_status, status)) => refuse(http_status, &status, form),
+    }
+}
+
+/// Receives one request and waits until its spans are settled.
+async fn receive(
+    headers: &HeaderMap,
+    body: Incoming,
+    form: Form,
+    server: &Server,
+) -> Result<Rejected, (StatusCode, Status)> {
+    let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
+    let Ok(compression) = Compression::from_name(encoding) else {
+        server.ingress.refused_request(RefusalReason::Malformed);
+        let message = format!("unsupported content encoding {}: gzip and zstd are", String::from_utf8_lossy(encoding));
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, status(Code::InvalidArgument, message)));
+    };
+    let (limit, budget) = (server.max_body_bytes, server.ingress.budget());
+    let body = collect(body, limit, budget).await.map_err(|error| body_refused(server, error))?;
+    let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(server, error))?;
+    let sent = match form {
+        Form::Protobuf => server.ingress.send_otlp(body).await,
+        Form::Json => server.ingress.send_otlp_json(body).await,
+    };
+    sent.map_err(|refused| match refused {
+        Refused::Malformed(reason) => (StatusCode::BAD_REQUEST, status(Code::InvalidArgument, reason)),
+        Refused::NotNow(reason) => {
+            let status = refusal(reason);
+            (http_status(status.code), status)
+        }
+    })
+}
+
+/// 429 for a full gateway, 503 for one that cannot store now: both are tried again by OTLP's clients.
+fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable | Code::DeadlineExceeded => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::InvalidArgument | Code::Unimplemented => StatusCode::BAD_REQUEST,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn body_refused(server: &Server, error: BodyError) -> (StatusCode, Status) {
+    match error {
+        BodyError::TooLarge => {
+            server.ingress.refused_request(RefusalReason::TooLarge);
+            let message = format!("the body is longer than {} bytes (max_request_body_size)", server.max_body_bytes);
+            (StatusCode::PAYLOAD_TOO_LARGE, status(Code::ResourceExhausted, message))
+        }
+        BodyError::Exhausted => {
+            server.ingress.refused_request(RefusalReason::MemoryLimit);
+            (StatusCode::TOO_MANY_REQUESTS, refusal(Refusal::memory_limit()))
+        }
+        BodyError::Corrupt => {
+            server.ingress.refused_request(RefusalReason::Malformed);
+            (StatusCode::BAD_REQUEST, status(Code::InvalidArgument, "the body cannot be decompressed"))
+        }
+        BodyError::Broken => {
+            server.ingress.refused_request(RefusalReason::Malformed);
+            (StatusCode::REQUEST_TIMEOUT, status(Code::InvalidArgument, "the body was not complete in time"))
+        }
+    }
+}
+
+/// A refusal in the form of the request.
+fn refuse(http_status: StatusCode, status: &Status, form: Form) -> Answer {
+    let mut response = match form {
+        Form::Protobuf => answer(http_status, PROTOBUF, status.to_protobuf()),
+        Form::Json => answer(http_status, JSON, status.to_json()),
+    };
+    if let Some(delay) = status.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, retry_after(delay));
+    }
+    response
+}

@@ -1,0 +1,178 @@
+//! `otlp`: OpenTelemetry's protocol over gRPC and HTTP.
+//!
+//! ```yaml
+//! receivers:
+//!   otlp:
+//!     protocols:
+//!       grpc: {endpoint: 0.0.0.0:4317, max_recv_msg_size_mib: 16}
+//!       http: {endpoint: 0.0.0.0:4318}
+//! ```
+
+mod answer;
+mod grpc;
+mod http;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config;
+use crate::config::decode::Decode as _;
+use crate::config::node::Entry;
+use crate::config::problems::Problems;
+use crate::config::values::{ByteSize, Endpoint};
+use crate::net::listen::{ListenError, Listener};
+use crate::net::stop::Stop;
+use crate::runtime::ingress::Ingress;
+use crate::tasks::{self, Task};
+
+config! {
+    /// OTLP over gRPC and HTTP.
+    pub struct OtlpConfig {
+        /// The transports; one that is not named is off, one without settings has its defaults.
+        protocols: Protocols,
+    }
+}
+
+config! {
+    /// The transports of OTLP.
+    pub struct Protocols {
+        /// OTLP over gRPC.
+        grpc: Option<GrpcConfig>,
+        /// OTLP over HTTP, protobuf and JSON.
+        http: Option<HttpConfig>,
+    }
+}
+
+config! {
+    /// OTLP over gRPC.
+    pub struct GrpcConfig {
+        /// Address to listen on.
+        endpoint: Endpoint = "localhost:4317",
+        /// Longest message, as sent and decompressed.
+        max_recv_msg_size_mib: u64 = "4" [MiB],
+        /// Requests of one connection at a time.
+        max_concurrent_streams: u32 = "256",
+        /// Life of connections.
+        keepalive: Option<Keepalive>,
+    }
+    known { "tls", "auth", "middlewares" }
+    ignored {
+        "transport": "gRPC runs over TCP",
+        "read_buffer_size": "buffers grow as needed",
+        "write_buffer_size": "buffers grow as needed",
+        "include_metadata": "nothing behind the receiver reads the metadata of requests",
+    }
+}
+
+config! {
+    /// Life of connections.
+    pub struct Keepalive {
+        /// When the server ends connections.
+        server_parameters: Option<ServerParameters>,
+    }
+    ignored { "enforcement_policy": "pings cost nothing here and are always allowed" }
+}
+
+config! {
+    /// When the server ends connections.
+    pub struct ServerParameters {
+        /// A connection without requests for so long is ended.
+        max_connection_idle: Option<Duration>,
+        /// A connection that has lived so long is ended, so that balancers can spread clients anew.
+        max_connection_age: Option<Duration>,
+        /// Requests that are on their way then have so long to end.
+        max_connection_age_grace: Option<Duration>,
+    }
+    ignored {
+        "time": "the kernel's keepalive finds dead peers",
+        "timeout": "the kernel's keepalive finds dead peers",
+    }
+}
+
+config! {
+    /// OTLP over HTTP.
+    pub struct HttpConfig {
+        /// Address to listen on.
+        endpoint: Endpoint = "localhost:4318",
+        /// Path of traces.
+        traces_url_path: String = "/v1/traces",
+        /// Longest body, as sent and decompressed; 0 is the default.
+        max_request_body_size: ByteSize = "20MiB",
+        /// A client that has not sent its headers by then is cut off.
+        read_header_timeout: Duration = "1m",
+    }
+    known { "tls", "auth", "cors", "middlewares", "response_headers", "compression_algorithms" }
+    ignored {
+        "transport": "HTTP runs over TCP",
+        "metrics_url_path": "rootspan carries traces only (yet)",
+        "logs_url_path": "rootspan carries traces only (yet)",
+        "include_metadata": "nothing behind the receiver reads the metadata of requests",
+        "read_timeout": "a body has a minute",
+        "write_timeout": "answers are a few bytes",
+        "idle_timeout": "idle connections cost nothing and are ended by their clients",
+        "keep_alives_enabled": "connections are kept",
+    }
+}
+
+impl OtlpConfig {
+    /// Decodes and checks that there is a transport.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        if config.protocols.grpc.is_none() && config.protocols.http.is_none() {
+            problems.error(&entry.position, "`protocols` needs `grpc` or `http`: without one nothing is received");
+        }
+        Some(config)
+    }
+}
+
+/// The listening sockets of a receiver that has not started.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    grpc: Option<(Listener, GrpcConfig)>,
+    http: Option<(Listener, HttpConfig)>,
+}
+
+/// Listens on the configured addresses.
+pub(crate) async fn bind(id: &str, config: &OtlpConfig) -> Result<Bound, ListenError> {
+    let what = format!("the receiver {id}");
+    let mut bound = Bound { grpc: None, http: None };
+    if let Some(grpc) = &config.protocols.grpc {
+        let key = format!("receivers.{id}.protocols.grpc.endpoint");
+        bound.grpc = Some((Listener::bind(&grpc.endpoint, &what, &key).await?, grpc.clone()));
+    }
+    if let Some(http) = &config.protocols.http {
+        let key = format!("receivers.{id}.protocols.http.endpoint");
+        bound.http = Some((Listener::bind(&http.endpoint, &what, &key).await?, http.clone()));
+    }
+    Ok(bound)
+}
+
+impl Bound {
+    /// Where it listens: the transport and the address.
+    pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let grpc = self.grpc.iter().map(|(listener, _)| ("grpc", listener.address()));
+        grpc.chain(self.http.iter().map(|(listener, _)| ("http", listener.address()))).collect()
+    }
+
+    /// Starts to receive.
+    pub(crate) fn start(self, ingress: &Ingress, stop: &Stop) -> Vec<Task> {
+        let mut servers = Vec::new();
+        if let Some((listener, config)) = self.grpc {
+            let server = Arc::new(grpc::Server::new(ingress.clone(), &config));
+            let connection_stop = stop.clone();
+            let serve = move |stream| grpc::serve(stream, Arc::clone(&server), connection_stop.clone());
+            servers.push(tasks::start("otlp grpc", listener.run("otlp grpc connection", stop.clone(), serve)));
+        }
+        if let Some((listener, config)) = self.http {
+            let server = Arc::new(http::Server::new(ingress.clone(), &config));
+            let connection_stop = stop.clone();
+            let serve = move |stream| http::serve(stream, Arc::clone(&server), connection_stop.clone());
+            servers.push(tasks::start("otlp http", listener.run("otlp http connection", stop.clone(), serve)));
+        }
+        servers
+    }
+}
+
+#[cfg(test)]
+mod tests;

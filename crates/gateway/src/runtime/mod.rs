@@ -1,0 +1,355 @@
+//! The gateway that runs: sockets bound, pipelines connected, and the way to stop in order.
+//!
+//! Receivers hold the inputs of pipelines, pipelines those of exporters. So stopping is closing, from the front: the
+//! receivers finish what they have accepted and go, which ends the pipelines, which ends delivery.
+
+pub(crate) mod delivery;
+pub(crate) mod ingress;
+pub(crate) mod pipeline;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rootspan_store::store::Store;
+use tokio::sync::mpsc;
+
+use crate::budget::{self, Budget};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::config::components::{Exporter as ExporterConfig, Extension, Receiver};
+use crate::exporters::Exporter;
+use crate::exporters::debug::{DebugExporter, Output, standard_output};
+use crate::exporters::store::StoreExporter;
+use crate::extensions::health_check::{self, Health, HealthCheckConfig};
+use crate::files;
+use crate::ledger::{Ledger, Snapshot};
+use crate::net::listen::{ListenError, Listener};
+use crate::net::stop::{self, Stop, Stopper};
+use crate::plan::{Plan, PlannedReceiver, plan};
+use crate::receivers::{cloudfront, otlp};
+use crate::tasks::{self, Task};
+use crate::telemetry;
+use crate::telemetry::metrics::{RecordCounts, Sources};
+use ingress::Ingress;
+use pipeline::Item;
+
+/// What the gateway is given from outside.
+#[derive(Clone)]
+pub struct Environment {
+    /// The open stores, by `exporters.store.directory` as configured.
+    pub stores: HashMap<String, Store>,
+    /// The time.
+    pub clock: Clock,
+    /// Bytes that the stores' tails may take of the process's memory.
+    pub store_tail_bytes: u64,
+    /// Where `exporters.debug` prints; `None`: standard output.
+    pub debug_output: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment").field("stores", &self.stores.keys()).finish_non_exhaustive()
+    }
+}
+
+/// Why the gateway did not start. One sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The caller did not open a store.
+    #[error("the store in {0} is not open")]
+    NoStore(String),
+}
+
+/// A gateway.
+#[derive(Debug)]
+pub struct Gateway;
+
+/// One address that the gateway listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Id of the component, or `metrics`.
+    pub component: String,
+    /// `grpc` or `http`.
+    pub protocol: &'static str,
+    /// The address, with the port that the system chose if the configured one was 0.
+    pub address: SocketAddr,
+}
+
+/// A gateway that runs. Dropping it ends everything at once; [`Running::shutdown`] drains first.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<Address>,
+    ledger: Arc<Ledger>,
+    budget: Arc<Budget>,
+    health: Arc<Health>,
+    stop_receivers: Stopper,
+    stop_others: Stopper,
+    receivers: Vec<Task>,
+    pipelines: Vec<Task>,
+    deliveries: Vec<Task>,
+    others: Vec<Task>,
+}
+
+/// What a drain left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Everything accepted was delivered before the deadline.
+    pub complete: bool,
+    /// Spans that were on their way when the deadline passed. Their senders were not told that they are accepted.
+    pub cut_off_spans: u64,
+    /// The final accounts.
+    pub ledger: Snapshot,
+}
+
+impl Gateway {
+    /// Binds every socket, then starts everything. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then and no port is taken.
+    pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
+        let plan = plan(config);
+        let mut exporters = Vec::new();
+        for (id, exporter) in &plan.exporters {
+            exporters.push(build_exporter(&id.to_string(), exporter, &environment)?);
+        }
+        let sockets = Sockets::bind(config, &plan).await?;
+        let ids = |ids: &mut dyn Iterator<Item = String>| ids.collect::<Vec<_>>();
+        let ledger = Arc::new(Ledger::new(
+            &ids(&mut plan.receivers.iter().map(|receiver| receiver.id.to_string())),
+            &ids(&mut plan.pipelines.iter().map(|pipeline| pipeline.id.to_string())),
+            &ids(&mut plan.exporters.iter().map(|(id, _)| id.to_string())),
+        ));
+        let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
+        let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
+        let (deliveries, outputs) = start_deliveries(exporters);
+        let (pipelines, inputs) = start_pipelines(&plan, &outputs);
+        drop(outputs);
+        let (stop_receivers, receivers_stop) = stop::channel();
+        let (stop_others, others_stop) = stop::channel();
+        let mut running = Running {
+            addresses: sockets.addresses(),
+            ledger: Arc::clone(&ledger),
+            budget: Arc::clone(&budget),
+            health: Arc::clone(&health),
+            stop_receivers,
+            stop_others,
+            receivers: Vec::new(),
+            pipelines,
+            deliveries,
+            others: Vec::new(),
+        };
+        let mut cloudfront = Vec::new();
+        for (index, (planned, bound)) in plan.receivers.iter().zip(sockets.receivers).enumerate() {
+            let to = planned.pipelines.iter().map(|pipeline| (*pipeline, inputs[pipeline.0].clone())).collect();
+            let receiver = crate::ledger::ReceiverIndex(index);
+            let ingress = Ingress::new(receiver, to, Arc::clone(&ledger), Arc::clone(&budget));
+            running.receivers.extend(bound.start(
+                &planned.id.to_string(),
+                ingress,
+                &receivers_stop,
+                &environment,
+                &mut cloudfront,
+            ));
+        }
+        let stores = environment.stores.into_iter().collect();
+        let sources = Arc::new(Sources { ledger, budget, health: Arc::clone(&health), cloudfront, stores });
+        for (_, listener, config) in sockets.health_checks {
+            running.others.push(health_check::start(listener, config, Arc::clone(&health), &others_stop));
+        }
+        running.others.extend(sockets.metrics.map(|listener| telemetry::start(listener, sources, &others_stop)));
+        health.set_accepting(true);
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.addresses
+    }
+
+    /// The address of one protocol of one component.
+    #[must_use]
+    pub fn address(&self, component: &str, protocol: &str) -> Option<SocketAddr> {
+        let found =
+            self.addresses.iter().find(|address| address.component == component && address.protocol == protocol);
+        found.map(|address| address.address)
+    }
+
+    /// The accounts at this moment.
+    #[must_use]
+    pub fn ledger(&self) -> Snapshot {
+        self.ledger.snapshot()
+    }
+
+    /// A handle on the accounts that outlives this.
+    #[must_use]
+    pub fn ledger_handle(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
+    }
+
+    /// The budget of payload bytes.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Stops in order: takes nothing new, delivers what was taken, ends. What is not done by `deadline` is cut off,
+    /// counted, and its senders hear no "accepted".
+    pub async fn shutdown(mut self, deadline: Duration) -> DrainReport {
+        self.health.set_accepting(false);
+        self.stop_receivers.stop();
+        let drained = tokio::time::timeout(deadline, self.drain()).await.is_ok();
+        let cut_off_spans = if drained { 0 } else { self.ledger.snapshot().in_flight() };
+        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
+            task.abort().await;
+        }
+        self.stop_others.stop();
+        for task in &mut self.others {
+            // A scrape that hangs does not hold up the end.
+            if tokio::time::timeout(Duration::from_secs(1), task.join()).await.is_err() {
+                task.abort().await;
+            }
+        }
+        DrainReport { complete: drained, cut_off_spans, ledger: self.ledger.snapshot() }
+    }
+
+    /// Cancel-safe: what has ended stays ended.
+    async fn drain(&mut self) {
+        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
+            if !task.is_finished() {
+                task.join().await;
+            }
+        }
+    }
+}
+
+fn payload_limit(plan: &Plan, store_tail_bytes: u64) -> u64 {
+    let control_group = files::control_group_memory_limit();
+    let configured = plan.memory_limits.iter().filter_map(|limit| limit.bytes(control_group));
+    let process = budget::process_limit(configured, control_group);
+    budget::payload_limit(process, files::resident_bytes(), store_tail_bytes)
+}
+
+fn build_exporter(
+    id: &str,
+    config: &ExporterConfig,
+    environment: &Environment,
+) -> Result<Arc<dyn Exporter>, StartError> {
+    match config {
+        ExporterConfig::Store(config) => {
+            let store = environment.stores.get(&config.directory);
+            let store = store.ok_or_else(|| StartError::NoStore(config.directory.clone()))?;
+            Ok(Arc::new(StoreExporter::new(store.clone())))
+        }
+        ExporterConfig::Debug(config) => {
+            let output: Output = environment.debug_output.clone().unwrap_or_else(standard_output);
+            Ok(Arc::new(DebugExporter::new(id.to_owned(), config, output)))
+        }
+    }
+}
+
+fn start_deliveries(exporters: Vec<Arc<dyn Exporter>>) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
+    let start = |exporter| {
+        let (sender, input) = mpsc::channel(delivery::WAITING_BATCHES);
+        (tasks::start("delivery", delivery::run(input, exporter)), sender)
+    };
+    exporters.into_iter().map(start).unzip()
+}
+
+fn start_pipelines(plan: &Plan, outputs: &[mpsc::Sender<Item>]) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
+    let start = |planned: &crate::plan::PlannedPipeline| {
+        let (sender, input) = mpsc::channel(pipeline::INPUT_BATCHES);
+        let exporters = planned.exporters.iter().map(|exporter| (*exporter, outputs[exporter.0].clone())).collect();
+        (tasks::start("pipeline", pipeline::run(input, exporters)), sender)
+    };
+    plan.pipelines.iter().map(start).unzip()
+}
+
+/// Every listening socket; dropping them frees the ports.
+struct Sockets {
+    receivers: Vec<BoundReceiver>,
+    receiver_ids: Vec<String>,
+    health_checks: Vec<(String, Listener, HealthCheckConfig)>,
+    metrics: Option<Listener>,
+}
+
+/// The sockets of one receiver.
+enum BoundReceiver {
+    Otlp(otlp::Bound),
+    CloudFront(cloudfront::Bound),
+}
+
+impl Sockets {
+    async fn bind(config: &Config, plan: &Plan) -> Result<Self, StartError> {
+        let mut sockets =
+            Self { receivers: Vec::new(), receiver_ids: Vec::new(), health_checks: Vec::new(), metrics: None };
+        for receiver in &plan.receivers {
+            sockets.receivers.push(bind_receiver(receiver).await?);
+            sockets.receiver_ids.push(receiver.id.to_string());
+        }
+        for (id, extension) in &plan.extensions {
+            if let Extension::HealthCheck(health) = extension {
+                let (what, key) = (format!("the extension {id}"), format!("extensions.{id}.endpoint"));
+                let listener = Listener::bind(&health.endpoint, &what, &key).await?;
+                sockets.health_checks.push((id.to_string(), listener, health.clone()));
+            }
+        }
+        if let Some(endpoint) = config.service.telemetry.metrics_endpoint() {
+            let key = "service.telemetry.metrics.readers";
+            sockets.metrics = Some(Listener::bind(&endpoint, "the gateway's own metrics", key).await?);
+        }
+        Ok(sockets)
+    }
+
+    fn addresses(&self) -> Vec<Address> {
+        let mut addresses = Vec::new();
+        for (id, receiver) in self.receiver_ids.iter().zip(&self.receivers) {
+            let listens = match receiver {
+                BoundReceiver::Otlp(bound) => bound.addresses(),
+                BoundReceiver::CloudFront(bound) => vec![("http", bound.address())],
+            };
+            let address = |(protocol, address)| Address { component: id.clone(), protocol, address };
+            addresses.extend(listens.into_iter().map(address));
+        }
+        let health_checks = self.health_checks.iter().map(|(id, listener, _)| (id.clone(), listener));
+        let metrics = self.metrics.iter().map(|listener| ("metrics".to_owned(), listener));
+        let others = health_checks.chain(metrics);
+        addresses.extend(others.map(|(component, l)| Address { component, protocol: "http", address: l.address() }));
+        addresses
+    }
+}
+
+async fn bind_receiver(receiver: &PlannedReceiver) -> Result<BoundReceiver, ListenError> {
+    let id = receiver.id.to_string();
+    match &receiver.config {
+        Receiver::Otlp(config) => otlp::bind(&id, config).await.map(BoundReceiver::Otlp),
+        Receiver::CloudFront(config) => cloudfront::bind(&id, config).await.map(BoundReceiver::CloudFront),
+    }
+}
+
+impl BoundReceiver {
+    fn start(
+        self,
+        id: &str,
+        ingress: Ingress,
+        stop: &Stop,
+        environment: &Environment,
+        counts: &mut Vec<(String, RecordCounts)>,
+    ) -> Vec<Task> {
+        match self {
+            Self::Otlp(bound) => bound.start(&ingress, stop),
+            Self::CloudFront(bound) => {
+                let (task, record_counts) = bound.start(ingress, stop, Arc::clone(&environment.clock));
+                counts.push((id.to_owned(), record_counts));
+                vec![task]
+            }
+        }
+    }
+}
