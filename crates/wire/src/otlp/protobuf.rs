@@ -19,7 +19,7 @@ pub enum Fault {
     BadWireType,
     /// A group ends that did not begin, or does not end, or another one ends.
     UnbalancedGroup,
-    /// Groups in groups beyond [`MAX_GROUP_DEPTH`].
+    /// Groups in groups, deeper than anybody sends.
     GroupsTooDeep,
     /// A field of the schema is encoded as another type than the schema says.
     WrongType,
@@ -150,7 +150,8 @@ impl<'a> Reader<'a> {
 
     /// The next field's content if its tag is `tag` and it is of the common form that [`split_delimited`] knows.
     #[inline]
-    pub(crate) fn delimited_with_tag(&mut self, tag: u8) -> Option<&'a [u8]> {
+    #[must_use]
+    pub fn delimited_with_tag(&mut self, tag: u8) -> Option<&'a [u8]> {
         let rest = self.bytes.get(self.position..)?;
         let (content, after) = split_delimited(rest, tag)?;
         self.position = self.bytes.len() - after.len();
@@ -269,7 +270,8 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// Tag of a length-delimited field whose number is below 16, so that it is one byte.
-pub(crate) const fn delimited_tag(number: u32) -> u8 {
+#[must_use]
+pub const fn delimited_tag(number: u32) -> u8 {
     debug_assert!(number < 16);
     (number << 3 | 2) as u8
 }
@@ -277,7 +279,8 @@ pub(crate) const fn delimited_tag(number: u32) -> u8 {
 /// Splits off a length-delimited field if it has this tag and a length of one or two bytes, as nearly all have: content
 /// and what follows. `None` says nothing: the field must be read in the general way.
 #[inline]
-pub(crate) fn split_delimited(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+#[must_use]
+pub fn split_delimited(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     match bytes {
         [found, length, rest @ ..] if *found == tag && *length < 0x80 => rest.split_at_checked(usize::from(*length)),
         [found, low, high, rest @ ..] if *found == tag && *high < 0x80 => {
