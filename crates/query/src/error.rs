@@ -66,6 +66,7 @@ impl From<QueryError> for ApiError {
             QueryError::Budget(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, message).hint("narrow the time range or the query")
             }
+            QueryError::Query(_) => Self::bad_request(message),
             // Only a client that is gone cancels, so nobody reads this answer.
             QueryError::Cancelled => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             QueryError::Io(_) => {

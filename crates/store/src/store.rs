@@ -1,6 +1,10 @@
 //! The store's public face.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rootspan_journal::directory::Directory;
@@ -8,6 +12,13 @@ use rootspan_model::ids::TraceId;
 use rootspan_model::time::UnixNanos;
 use rootspan_traceql::ast::Query;
 use rootspan_wire::otlp::batch::TraceBatch;
+
+use crate::limits::Guard;
+use crate::maintenance::{Maintenance, Work};
+use crate::reading::Reading;
+use crate::shared::Shared;
+use crate::writer::{Command, Pending, QUEUE_BATCHES, Writer};
+use crate::{open, search, trace};
 
 /// Tells the time; the store has no clock of its own.
 pub type Clock = Arc<dyn Fn() -> UnixNanos + Send + Sync>;
@@ -38,57 +49,181 @@ pub struct OpenReport {
     pub repairs: Vec<String>,
 }
 
-/// A handle; clones share the store.
-#[derive(Clone, Debug)]
-pub struct Store {}
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("retention", &self.retention)
+            .field("max_bytes", &self.max_bytes)
+            .field("min_free_percent", &self.min_free_percent)
+            .field("seal_spans", &self.seal_spans)
+            .field("seal_after", &self.seal_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle; clones share the store. When the last one goes without [`Store::close`], what is in the tail stays in
+/// the journal.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    work: Arc<Work>,
+    commands: Mutex<Option<SyncSender<Command>>>,
+    waiting: Arc<AtomicUsize>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The folder's lock is freed when the last handle and both threads are gone.
+    _lock: Box<dyn Send + Sync>,
+}
 
 /// Called once, on the writer thread, when the batch is durable and searchable, or was refused.
 pub type Done = Box<dyn FnOnce(Result<(), IngestError>) + Send>;
 
 impl Store {
     /// Opens or creates the store and starts its threads.
-    pub fn open(_directory: Arc<dyn Directory>, _options: Options) -> Result<(Self, OpenReport), OpenError> {
-        unimplemented!("store contract")
+    ///
+    /// # Errors
+    /// If another process has it, or its folder or journals cannot be used.
+    pub fn open(directory: Arc<dyn Directory>, options: Options) -> Result<(Self, OpenReport), OpenError> {
+        let lock = directory.lock().map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Locked,
+            _ => OpenError::Folder { path: ".".to_owned(), operation: "locked", source },
+        })?;
+        let opened = open::open(directory, options)?;
+        let shared = Arc::new(opened.shared);
+        let work = Arc::new(Work::default());
+        let (sender, commands) = sync_channel(QUEUE_BATCHES);
+        let writer = Writer { shared: Arc::clone(&shared), journal: opened.journal, work: Arc::clone(&work), commands };
+        let maintenance = Maintenance {
+            shared: Arc::clone(&shared),
+            work: Arc::clone(&work),
+            manifest: opened.manifest,
+            next_id: opened.next_id,
+            applied_through: opened.applied_through,
+        };
+        let threads =
+            vec![spawn("store-writer", move || writer.run())?, spawn("store-maintenance", move || maintenance.run())?];
+        let inner = Inner {
+            shared,
+            work,
+            commands: Mutex::new(Some(sender)),
+            waiting: Arc::default(),
+            threads: Mutex::new(threads),
+            _lock: lock,
+        };
+        Ok((Self { inner: Arc::new(inner) }, opened.report))
     }
 
     /// Hands a batch to the writer. `done` is called exactly once; with [`IngestError::Busy`] at once if the writer's
     /// bounded queue is full. Everything waiting is committed by one sync.
-    pub fn ingest(&self, _batch: TraceBatch, _done: Done) {
-        unimplemented!("store contract")
+    pub fn ingest(&self, batch: TraceBatch, done: Done) {
+        let pending = Pending::new(batch, done, &self.inner.waiting);
+        let Some(commands) = self.commands() else { return pending.settle(Err(IngestError::Closed)) };
+        match commands.try_send(Command::Batch(pending)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(Command::Batch(pending))) => {
+                pending.settle(Err(IngestError::Busy(self.inner.waiting.load(Ordering::Relaxed))));
+            }
+            // Dropping a command answers it.
+            Err(TrySendError::Disconnected(_) | TrySendError::Full(_)) => {}
+        }
     }
 
     /// Everything known of one trace as one batch, or `None`.
-    pub fn trace(&self, _id: &TraceId, _limits: &QueryLimits) -> Result<Option<StoredTrace>, QueryError> {
-        unimplemented!("store contract")
+    ///
+    /// # Errors
+    /// If a limit was reached, or the disk failed.
+    pub fn trace(&self, id: &TraceId, limits: &QueryLimits) -> Result<Option<StoredTrace>, QueryError> {
+        let guard = Guard::new(&self.inner.shared.options.clock, limits);
+        trace::trace(&self.reading(&guard), id)
     }
 
     /// Traces with a matching span, newest matching start first (DESIGN: order and cursor = latest matching start, trace id).
-    pub fn search(&self, _request: &SearchRequest, _limits: &QueryLimits) -> Result<SearchPage, QueryError> {
-        unimplemented!("store contract")
+    ///
+    /// # Errors
+    /// If the query cannot be evaluated, a limit was reached before anything was found, or the caller cancelled.
+    pub fn search(&self, request: &SearchRequest, limits: &QueryLimits) -> Result<SearchPage, QueryError> {
+        let guard = Guard::new(&self.inner.shared.options.clock, limits);
+        search::search(&self.reading(&guard), request)
     }
 
     /// Service names, sorted.
     #[must_use]
     pub fn services(&self) -> Vec<String> {
-        unimplemented!("store contract")
+        self.inner.shared.services().into_iter().collect()
     }
 
     /// Span names of a service, sorted.
     #[must_use]
-    pub fn operations(&self, _service: &str) -> Vec<String> {
-        unimplemented!("store contract")
+    pub fn operations(&self, service: &str) -> Vec<String> {
+        self.inner.shared.operations(service).into_iter().collect()
     }
 
     /// Figures for the status line, metrics and `store inspect`.
     #[must_use]
     pub fn status(&self) -> StoreStatus {
-        unimplemented!("store contract")
+        self.inner.shared.status()
     }
 
-    /// Commits what waits, seals the tail and stops the threads.
-    pub fn close(&self) -> Result<(), OpenError> {
-        unimplemented!("store contract")
+    /// Seals the tail now, without waiting for [`Options::seal_spans`] or [`Options::seal_after`].
+    ///
+    /// # Errors
+    /// With the reason, if blocks could not be written; the spans stay in the journal.
+    pub fn seal(&self) -> Result<(), CloseError> {
+        self.ask(Command::Seal)
     }
+
+    /// Commits what waits, seals the tail and stops the threads. Batches that come later are refused.
+    ///
+    /// # Errors
+    /// With the reason, if blocks could not be written; the spans stay in the journal.
+    pub fn close(&self) -> Result<(), CloseError> {
+        let result = self.ask(Command::Close);
+        *lock(&self.inner.commands) = None;
+        for thread in lock(&self.inner.threads).drain(..) {
+            if thread.join().is_err() {
+                return Err(CloseError("a thread of the store has failed".to_owned()));
+            }
+        }
+        result
+    }
+
+    fn ask(&self, command: impl FnOnce(SyncSender<Result<(), String>>) -> Command) -> Result<(), CloseError> {
+        let Some(commands) = self.commands() else { return Ok(()) };
+        let (answer, answered) = sync_channel(1);
+        if commands.send(command(answer)).is_err() {
+            return Err(CloseError("the store's writer has failed".to_owned()));
+        }
+        drop(commands);
+        match answered.recv() {
+            Ok(result) => result.map_err(CloseError),
+            Err(_) => Err(CloseError("the store's writer has failed".to_owned())),
+        }
+    }
+
+    fn commands(&self) -> Option<SyncSender<Command>> {
+        lock(&self.inner.commands).clone()
+    }
+
+    fn reading<'a>(&'a self, guard: &'a Guard) -> Reading<'a> {
+        Reading::new(&self.inner.shared, &self.inner.work, guard)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("directory", &self.inner.shared.directory).finish_non_exhaustive()
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(OpenError::Thread)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A trace as stored: lossless but for the order of attributes.
@@ -215,14 +350,14 @@ pub struct StoreStatus {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("the store in {0} is in use by another process; stop it or choose another directory")]
-    Locked(String),
+    #[error("the store is in use by another process; stop it or choose another directory")]
+    Locked,
     /// The folder cannot be used.
     #[error("the store's folder {path} cannot be {operation}")]
     Folder {
         /// Which.
         path: String,
-        /// read, written, created
+        /// read, written, created, locked
         operation: &'static str,
         /// The file layer's error.
         #[source]
@@ -231,7 +366,15 @@ pub enum OpenError {
     /// The journal failed.
     #[error("the store's journal cannot be used")]
     Journal(#[from] rootspan_journal::journal::JournalError),
+    /// A thread could not be started.
+    #[error("the store's threads cannot be started")]
+    Thread(#[source] io::Error),
 }
+
+/// Why the tail could not be sealed. Nothing is lost: what was acknowledged is in the journal.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the newest spans could not be written to blocks and stay in the journal: {0}")]
+pub struct CloseError(pub String);
 
 /// Why a batch was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -268,4 +411,10 @@ pub enum QueryError {
     /// The disk failed.
     #[error("the store cannot read: {0}")]
     Io(String),
+    /// The query makes no sense (a regex too large).
+    #[error("the query cannot be evaluated: {0}")]
+    Query(String),
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -106,11 +106,10 @@ class Painter {
   }
 
   fold(index: number, y: number): void {
-    const { model, starts, palette, matching } = this.#scene;
+    const { model, starts, palette } = this.#scene;
     const fold = model.folds[index];
     const [left, right] = this.#extent(fold.start, fold.end);
     const row = fold.members[0];
-    this.#context.globalAlpha = matching.size > 0 && !matching.has(model.view.operation[row]) ? 0.3 : 1;
     this.#context.fillStyle = palette.line;
     this.#context.fillRect(left, y + ROW_HEIGHT / 2 - 1, right - left, 2);
     this.#context.fillStyle = this.#colour(row);
@@ -124,7 +123,6 @@ class Painter {
       drawnTo = to;
     }
     if (fold.onPath) for (const member of fold.members) this.#path(member, y);
-    this.#context.globalAlpha = 1;
     this.#label(`${formatDuration(fold.total)} in all`, left, right, y, fold.errors > 0);
   }
 
@@ -203,9 +201,7 @@ class Painter {
     if (x < 0) {
       x = Math.min(right, width) - room - LABEL_GAP;
       context.fillStyle = palette.bg;
-      // To the canvas's edge when the bar goes on beyond it.
-      const end = right > width ? width : x + room + 3;
-      context.fillRect(x - 3, y + BAR_TOP, end - x + 3, BAR_HEIGHT + 2);
+      context.fillRect(x - 3, y + BAR_TOP, room + 6, BAR_HEIGHT);
     }
     context.fillStyle = isError ? palette.error : palette.textDim;
     context.fillText(content, x, y + ROW_HEIGHT / 2 + 0.5);

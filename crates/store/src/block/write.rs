@@ -1,0 +1,471 @@
+//! Sorted spans to the bytes of a block, in one pass over the spans and one over the columns.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use parquet::data_type::{
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int32Type,
+    Int64Type,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue as FooterValue;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use rootspan_model::ids::{SpanId, TraceId};
+use rootspan_wire::otlp::batch::{SpanInBatch, TraceBatch};
+use rootspan_wire::otlp::field;
+use rootspan_wire::otlp::protobuf::{FieldValue, Fields, Reader};
+use rootspan_wire::otlp::view::KeyValue;
+
+use super::attributes::{Attributes, Collector, Column, NO_COLUMN, Strings, Texts, Values};
+use super::entry::{BlockEntry, FOOTER_KEY, FORMAT, Seal, Section};
+use super::filter::{Filter, trace_hash};
+use super::index::{IndexWriter, KeyInfo, Surrounding};
+use super::schema::{Leaf, properties, schema};
+use crate::facts::{Names, SpanFacts, summarise};
+
+/// Most span names of one block that are listed for completion; instrumentation that makes names of data has more.
+const MAX_OPERATIONS: usize = 5000;
+
+/// A span to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) batch: &'a TraceBatch,
+    pub(crate) index: u32,
+    pub(crate) trace_id: TraceId,
+}
+
+/// What identifies the block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: u64,
+    pub(crate) hour: u64,
+    pub(crate) seal: Seal,
+}
+
+/// The fixed columns.
+#[derive(Debug, Default)]
+struct Fixed {
+    span_ids: Vec<i64>,
+    starts: Vec<i64>,
+    durations: Vec<i64>,
+    parents: Sparse<i32>,
+    parent_ids: Sparse<i64>,
+    names: Texts,
+    kinds: Vec<i32>,
+    statuses: Sparse<i32>,
+    status_messages: Strings,
+    resources: Vec<i32>,
+    scopes: Vec<i32>,
+    flags: Vec<i32>,
+    rest: Strings,
+}
+
+/// Values of some rows, ascending.
+#[derive(Debug, Default)]
+struct Sparse<T> {
+    rows: Vec<u32>,
+    values: Vec<T>,
+}
+
+impl<T> Sparse<T> {
+    fn push(&mut self, row: u32, value: T) {
+        self.rows.push(row);
+        self.values.push(value);
+    }
+}
+
+/// Resources or scopes, each once.
+#[derive(Debug, Default)]
+struct Surroundings {
+    list: Vec<Surrounding>,
+    by_content: HashMap<Surrounding, i32, foldhash::fast::RandomState>,
+    /// By batch and position in it: most rows are found here.
+    by_place: HashMap<(usize, usize), i32, foldhash::fast::RandomState>,
+}
+
+impl Surroundings {
+    /// The position in the list of a resource or scope, and whether it is new.
+    fn position(&mut self, batch: &TraceBatch, place: usize, bytes: &[u8], schema_url: &str) -> (i32, bool) {
+        let place = (std::ptr::from_ref(batch) as usize, place);
+        if let Some(position) = self.by_place.get(&place) {
+            return (*position, false);
+        }
+        let content = Surrounding { bytes: Bytes::copy_from_slice(bytes), schema_url: Box::from(schema_url) };
+        let next = i32::try_from(self.list.len()).unwrap_or(i32::MAX);
+        let position = *self.by_content.entry(content.clone()).or_insert(next);
+        if position == next {
+            self.list.push(content);
+        }
+        self.by_place.insert(place, position);
+        (position, position == next)
+    }
+}
+
+/// The pass over the spans.
+#[derive(Debug, Default)]
+struct Builder<'a> {
+    fixed: Fixed,
+    attributes: Collector<'a>,
+    resources: Surroundings,
+    scopes: Surroundings,
+    services: Vec<&'a str>,
+    operations: BTreeMap<&'a str, BTreeSet<&'a str>>,
+    operation_count: usize,
+    index: IndexWriter,
+    names: Names,
+    trace_ids: Vec<(TraceId, u32)>,
+    trace: Vec<SpanInBatch<'a>>,
+    scratch: Vec<u8>,
+}
+
+/// Makes a block of `rows`, which are sorted by trace id, then start, and not empty.
+pub(crate) fn write_block(rows: &[Row<'_>], identity: Identity) -> Result<(Vec<u8>, BlockEntry), ParquetError> {
+    let mut builder = Builder::default();
+    let starts = rows.iter().map(|row| row.batch.span_start(row.index));
+    let (min_start, max_start) = starts.fold((u64::MAX, 0), |(min, max), start| (min.min(start), max.max(start)));
+    for trace in rows.chunk_by(|left, right| left.trace_id == right.trace_id) {
+        builder.trace(trace, min_start);
+    }
+    builder.finish(rows.len(), identity, min_start, max_start)
+}
+
+/// The scalar that sealing needs before it decodes a span in full.
+trait SpanStart {
+    fn span_start(&self, index: u32) -> u64;
+}
+
+impl SpanStart for TraceBatch {
+    fn span_start(&self, index: u32) -> u64 {
+        self.span(index as usize).span.start.0
+    }
+}
+
+impl<'a> Builder<'a> {
+    fn trace(&mut self, rows: &[Row<'a>], block_start: u64) {
+        let id = rows[0].trace_id;
+        let mut trace = std::mem::take(&mut self.trace);
+        trace.clear();
+        trace.extend(rows.iter().map(|row| row.batch.span(row.index as usize)));
+        let facts: Vec<SpanFacts<'_>> = trace.iter().map(SpanFacts::of).collect();
+        let part = summarise(&facts, &mut self.names);
+        let top = trace.iter().position(|span| span.span.span_id == part.top.span_id).unwrap_or(0);
+        self.index.trace(&id, &part, u32::try_from(top).unwrap_or(0), block_start);
+        self.trace_ids.push((id, part.spans));
+
+        let distances = parent_distances(&trace);
+        for ((row, span), distance) in rows.iter().zip(&trace).zip(distances) {
+            self.span(row.batch, span, part.start, distance);
+        }
+        self.trace = trace;
+    }
+
+    fn span(&mut self, batch: &'a TraceBatch, view: &SpanInBatch<'a>, trace_start: u64, parent: Option<i32>) {
+        let span = &view.span;
+        let row = u32::try_from(self.fixed.span_ids.len()).expect("a block has fewer than 2^32 rows");
+        let (resource, is_new) =
+            self.resources.position(batch, view.resource_index, view.resource.bytes, view.resource.schema_url);
+        if is_new {
+            self.services.push(view.resource.service_name());
+            for attribute in view.resource.attributes() {
+                self.attributes.hash_attribute(&attribute);
+            }
+        }
+        let (scope, _) = self.scopes.position(batch, view.scope_index, view.scope.bytes, view.scope.schema_url);
+        let service = self.services.get(usize::try_from(resource).unwrap_or(0)).copied().unwrap_or_default();
+        self.operation(service, span.name);
+
+        let fixed = &mut self.fixed;
+        fixed.span_ids.push(i64::from_be_bytes(*span.span_id.as_bytes()));
+        fixed.starts.push(span.start.0.wrapping_sub(trace_start).cast_signed());
+        let duration = span.end.0.checked_sub(span.start.0).and_then(|duration| i64::try_from(duration).ok());
+        fixed.durations.push(duration.unwrap_or(if span.end < span.start { 0 } else { i64::MAX }));
+        match parent {
+            Some(distance) => fixed.parents.push(row, distance),
+            None if span.parent_span_id.is_valid() => {
+                fixed.parent_ids.push(row, i64::from_be_bytes(*span.parent_span_id.as_bytes()));
+            }
+            None => {}
+        }
+        fixed.names.push(span.name.as_bytes());
+        fixed.kinds.push(span.kind_number);
+        fixed.resources.push(resource);
+        fixed.scopes.push(scope);
+        fixed.flags.push(span.flags.cast_signed());
+
+        let mut rest = std::mem::take(&mut self.scratch);
+        rest.clear();
+        if duration.is_none() {
+            rootspan_wire::otlp::write::put_fixed64(&mut rest, field::span::END_TIME_UNIX_NANO, span.end.0);
+        }
+        self.fields(row, view, &mut rest);
+        if !rest.is_empty() {
+            self.fixed.rest.push(row, &rest);
+        }
+        self.scratch = rest;
+    }
+
+    /// Goes over the span's fields: attributes to their columns, the status to its own, and what has no column to
+    /// `rest`, byte by byte.
+    fn fields(&mut self, row: u32, view: &SpanInBatch<'a>, rest: &mut Vec<u8>) {
+        let bytes = view.span.bytes;
+        let mut reader = Reader::new(bytes);
+        let mut previous = NO_COLUMN;
+        let mut has_status = false;
+        loop {
+            let start = reader.position();
+            let Ok(Some(found)) = reader.field() else { break };
+            match (found.number, found.value) {
+                (field::span::ATTRIBUTES, FieldValue::Bytes(attribute)) => {
+                    self.attributes.attribute(row, &mut previous, &KeyValue::decode(attribute));
+                }
+                (field::span::TRACE_ID, FieldValue::Bytes(_))
+                | (field::span::SPAN_ID, FieldValue::Bytes(_))
+                | (field::span::PARENT_SPAN_ID, FieldValue::Bytes(_))
+                | (field::span::NAME, FieldValue::Bytes(_))
+                | (field::span::KIND, FieldValue::Varint(_))
+                | (field::span::START_TIME_UNIX_NANO, FieldValue::Fixed64(_))
+                | (field::span::END_TIME_UNIX_NANO, FieldValue::Fixed64(_))
+                | (field::span::FLAGS, FieldValue::Fixed32(_)) => {}
+                (field::span::STATUS, FieldValue::Bytes(status)) if has_only_known_fields(status) => has_status = true,
+                _ => rest.extend_from_slice(&bytes[start..reader.position()]),
+            }
+        }
+        if has_status || view.span.status_number != 0 {
+            self.fixed.statuses.push(row, view.span.status_number);
+        }
+        if !view.span.status_message.is_empty() {
+            self.fixed.status_messages.push(row, view.span.status_message.as_bytes());
+        }
+    }
+
+    fn operation(&mut self, service: &'a str, name: &'a str) {
+        let names = self.operations.entry(service).or_default();
+        if self.operation_count < MAX_OPERATIONS && !names.contains(name) {
+            names.insert(name);
+            self.operation_count += 1;
+        }
+    }
+
+    fn finish(
+        self,
+        row_count: usize,
+        identity: Identity,
+        min_start: u64,
+        max_start: u64,
+    ) -> Result<(Vec<u8>, BlockEntry), ParquetError> {
+        let mut attributes = self.attributes.finish(row_count);
+        let leaves: Vec<_> =
+            attributes.frequent.iter().map(|column| (column.key, column.values.value_type())).collect();
+        for (_, info) in &mut attributes.keys {
+            info.column = info.column.map(|(position, value_type)| {
+                (position + u32::try_from(Leaf::Attributes as usize).unwrap_or(0), value_type)
+            });
+        }
+        let properties = std::sync::Arc::new(properties()?);
+        let mut writer = SerializedFileWriter::new(Vec::with_capacity(row_count * 64), schema(&leaves)?, properties)?;
+        let mut group = writer.next_row_group()?;
+        let services: Vec<Bytes> =
+            self.services.iter().map(|service| Bytes::copy_from_slice(service.as_bytes())).collect();
+        write_fixed(&mut group, self.fixed, &self.trace_ids, &services)?;
+        write_attributes(&mut group, &mut attributes, row_count)?;
+        group.close()?;
+
+        let traces = self.trace_ids.len() as u64;
+        let trace_filter = Filter::of_traces(self.trace_ids.iter().map(|(id, _)| trace_hash(id.as_bytes())));
+        let value_filter = Filter::of_values(attributes.hashes.iter().copied());
+        let keys: &[(&str, KeyInfo)] = &attributes.keys;
+        let index =
+            self.index.finish(min_start, &self.resources.list, &self.scopes.list, keys, attributes.keys_incomplete)?;
+        let operations = self
+            .operations
+            .into_iter()
+            .map(|(service, names)| (service.to_owned(), names.into_iter().map(str::to_owned).collect()))
+            .collect();
+        let entry = BlockEntry {
+            format: FORMAT,
+            id: identity.id,
+            hour: identity.hour,
+            spans: row_count as u64,
+            traces,
+            min_start,
+            max_start,
+            bytes: 0,
+            index: append(&mut writer, &index)?,
+            trace_filter: append(&mut writer, trace_filter.as_bytes())?,
+            value_filter: append(&mut writer, value_filter.as_bytes())?,
+            seal: identity.seal,
+            operations,
+        };
+        let json = serde_json::to_string(&entry).map_err(|error| ParquetError::External(Box::new(error)))?;
+        writer.append_key_value_metadata(FooterValue::new(FOOTER_KEY.to_owned(), json));
+        Ok((writer.into_inner()?, entry))
+    }
+}
+
+fn append(writer: &mut SerializedFileWriter<Vec<u8>>, bytes: &[u8]) -> Result<Section, ParquetError> {
+    let section = Section { offset: writer.bytes_written() as u64, length: bytes.len() as u64 };
+    writer.write_all(bytes)?;
+    Ok(section)
+}
+
+/// Whether a `Status` has nothing but what the columns hold.
+fn has_only_known_fields(status: &[u8]) -> bool {
+    Fields::new(status).all(|found| {
+        matches!(
+            (found.number, found.value),
+            (field::status::MESSAGE, FieldValue::Bytes(_)) | (field::status::CODE, FieldValue::Varint(_))
+        )
+    })
+}
+
+/// For each span of a trace how many rows before it its parent is, if it is there.
+fn parent_distances(trace: &[SpanInBatch<'_>]) -> Vec<Option<i32>> {
+    /// Where a hash table becomes faster than looking at each.
+    const SMALL: usize = 24;
+    let by_id: HashMap<SpanId, usize, foldhash::fast::RandomState> = if trace.len() > SMALL {
+        trace.iter().enumerate().map(|(row, span)| (span.span.span_id, row)).collect()
+    } else {
+        HashMap::default()
+    };
+    let find = |id: SpanId| {
+        if trace.len() > SMALL {
+            by_id.get(&id).copied()
+        } else {
+            trace.iter().position(|span| span.span.span_id == id)
+        }
+    };
+    let distance = |(row, span): (usize, &SpanInBatch<'_>)| {
+        let parent = span.span.parent_span_id;
+        let parent_row = if parent.is_valid() { find(parent)? } else { return None };
+        i32::try_from(row as i64 - parent_row as i64).ok()
+    };
+    trace.iter().enumerate().map(distance).collect()
+}
+
+// === columns ===
+
+type Group<'g> = SerializedRowGroupWriter<'g, Vec<u8>>;
+
+fn write_fixed(
+    group: &mut Group<'_>,
+    fixed: Fixed,
+    traces: &[(TraceId, u32)],
+    services: &[Bytes],
+) -> Result<(), ParquetError> {
+    let row_count = fixed.span_ids.len();
+    let mut trace_ids = Vec::with_capacity(row_count);
+    for (id, spans) in traces {
+        let id = FixedLenByteArray::from(ByteArray::from(Bytes::copy_from_slice(id.as_bytes())));
+        trace_ids.extend(std::iter::repeat_n(id, *spans as usize));
+    }
+    column::<FixedLenByteArrayType>(group, &trace_ids, None)?;
+    drop(trace_ids);
+    column::<Int64Type>(group, &fixed.span_ids, None)?;
+    column::<Int64Type>(group, &fixed.starts, None)?;
+    column::<Int64Type>(group, &fixed.durations, None)?;
+    sparse::<Int32Type>(group, &fixed.parents.values, &fixed.parents.rows, row_count)?;
+    sparse::<Int64Type>(group, &fixed.parent_ids.values, &fixed.parent_ids.rows, row_count)?;
+    column::<ByteArrayType>(group, &byte_arrays(fixed.names), None)?;
+    let service = |resource: &i32| {
+        usize::try_from(*resource).ok().and_then(|resource| services.get(resource)).cloned().unwrap_or_default()
+    };
+    let service_names: Vec<ByteArray> = fixed.resources.iter().map(|resource| service(resource).into()).collect();
+    column::<ByteArrayType>(group, &service_names, None)?;
+    column::<Int32Type>(group, &fixed.kinds, None)?;
+    sparse::<Int32Type>(group, &fixed.statuses.values, &fixed.statuses.rows, row_count)?;
+    strings(group, fixed.status_messages, row_count)?;
+    column::<Int32Type>(group, &fixed.resources, None)?;
+    column::<Int32Type>(group, &fixed.scopes, None)?;
+    column::<Int32Type>(group, &fixed.flags, None)?;
+    strings(group, fixed.rest, row_count)
+}
+
+fn write_attributes(
+    group: &mut Group<'_>,
+    attributes: &mut Attributes<'_>,
+    row_count: usize,
+) -> Result<(), ParquetError> {
+    strings(group, std::mem::take(&mut attributes.overflow), row_count)?;
+    write_rare(group, attributes, row_count)?;
+    for Column { values, rows, .. } in std::mem::take(&mut attributes.frequent) {
+        match values {
+            Values::String(texts) => sparse::<ByteArrayType>(group, &byte_arrays(texts), &rows, row_count)?,
+            Values::Int(values) => sparse::<Int64Type>(group, &values, &rows, row_count)?,
+            Values::Double(values) => sparse::<DoubleType>(group, &values, &rows, row_count)?,
+            Values::Bool(values) => sparse::<BoolType>(group, &values, &rows, row_count)?,
+        }
+    }
+    Ok(())
+}
+
+/// The two leaves of the map: definition level 0 for rows without it, 1 would be an empty map, 2 an entry; repetition
+/// level 1 for all entries of a row but the first.
+fn write_rare(group: &mut Group<'_>, attributes: &mut Attributes<'_>, row_count: usize) -> Result<(), ParquetError> {
+    let rare = std::mem::take(&mut attributes.rare);
+    let mut definition = Vec::with_capacity(row_count + rare.rows.len());
+    let mut repetition = Vec::with_capacity(row_count + rare.rows.len());
+    let mut entry = 0;
+    for row in 0..row_count as u64 {
+        let first = entry;
+        while rare.rows.get(entry).is_some_and(|rare_row| u64::from(*rare_row) == row) {
+            definition.push(2);
+            repetition.push(i16::from(entry > first));
+            entry += 1;
+        }
+        if entry == first {
+            definition.push(0);
+            repetition.push(0);
+        }
+    }
+    let mut keys = Texts::default();
+    for key in &rare.keys {
+        keys.push(key.as_bytes());
+    }
+    for texts in [keys, rare.values] {
+        let mut column = next_column(group)?;
+        column.typed::<ByteArrayType>().write_batch(&byte_arrays(texts), Some(&definition), Some(&repetition))?;
+        column.close()?;
+    }
+    Ok(())
+}
+
+fn strings(group: &mut Group<'_>, strings: Strings, row_count: usize) -> Result<(), ParquetError> {
+    sparse::<ByteArrayType>(group, &byte_arrays(strings.texts), &strings.rows, row_count)
+}
+
+fn sparse<T: DataType>(
+    group: &mut Group<'_>,
+    values: &[T::T],
+    rows: &[u32],
+    row_count: usize,
+) -> Result<(), ParquetError> {
+    let mut levels = vec![0_i16; row_count];
+    for row in rows {
+        levels[*row as usize] = 1;
+    }
+    column::<T>(group, values, Some(&levels))
+}
+
+fn column<T: DataType>(group: &mut Group<'_>, values: &[T::T], levels: Option<&[i16]>) -> Result<(), ParquetError> {
+    let mut column = next_column(group)?;
+    column.typed::<T>().write_batch(values, levels, None)?;
+    column.close()
+}
+
+fn next_column<'w>(
+    group: &'w mut Group<'_>,
+) -> Result<parquet::file::writer::SerializedColumnWriter<'w>, ParquetError> {
+    group.next_column()?.ok_or_else(|| ParquetError::General("the schema has fewer columns".to_owned()))
+}
+
+/// The texts as Parquet's values, which share one buffer.
+fn byte_arrays(texts: Texts) -> Vec<ByteArray> {
+    let data = Bytes::from(texts.data);
+    let mut start = 0;
+    let mut arrays = Vec::with_capacity(texts.ends.len());
+    for end in texts.ends {
+        arrays.push(ByteArray::from(data.slice(start..end as usize)));
+        start = end as usize;
+    }
+    arrays
+}

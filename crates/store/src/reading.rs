@@ -1,0 +1,68 @@
+//! What a query works on: the store at one moment, its limits, and what to do with a block that cannot be read.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::Ordering;
+
+use crate::block::{Block, Caches};
+use crate::limits::{Guard, Stop};
+use crate::maintenance::Work;
+use crate::shared::{Shared, Snapshot};
+use crate::store::QueryError;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) guard: &'a Guard,
+    shared: &'a Shared,
+    work: &'a Work,
+    /// What was left out.
+    omitted: RefCell<Option<String>>,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(shared: &'a Shared, work: &'a Work, guard: &'a Guard) -> Self {
+        Self { snapshot: shared.snapshot(), guard, shared, work, omitted: RefCell::new(None) }
+    }
+
+    pub(crate) fn caches(&self) -> &'a Caches {
+        &self.shared.caches
+    }
+
+    /// Blocks that can be read, the latest start first.
+    pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = &Block> {
+        self.snapshot.blocks.iter().map(|live| &live.block).filter(|block| !block.is_damaged())
+    }
+
+    /// The result of reading `block`, or `None` if the block is damaged: then it is reported and left out from now on.
+    /// What is not damage (a limit, a failing disk) ends the query.
+    pub(crate) fn of_block<T>(&self, block: &Block, result: Result<T, Stop>) -> Result<Option<T>, QueryError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Stop::Limit(error)) => Err(error),
+            Err(Stop::Block(error)) => self.unreadable(block, &error).map(|()| None),
+        }
+    }
+
+    fn unreadable(&self, block: &Block, error: &io::Error) -> Result<(), QueryError> {
+        match error.kind() {
+            // Retention removed it while this query ran.
+            io::ErrorKind::NotFound if !self.shared.has_block(block.entry.id) => Ok(()),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => {
+                if block.set_damaged() {
+                    self.shared.counters.damaged_blocks.fetch_add(1, Ordering::Relaxed);
+                    self.work.report_damaged(block.entry.id, error.to_string());
+                }
+                *self.omitted.borrow_mut() = Some(format!("a damaged block was set aside: {error}"));
+                Ok(())
+            }
+            _ => Err(QueryError::Io(error.to_string())),
+        }
+    }
+
+    /// Why the answer is incomplete, if it is.
+    pub(crate) fn omitted(&self) -> Option<String> {
+        self.omitted.borrow().clone()
+    }
+}

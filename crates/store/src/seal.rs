@@ -1,0 +1,121 @@
+//! A frozen tail becomes blocks: one per hour of span start that it holds, in one transaction.
+//!
+//! Files synced → renamed → folder synced → one manifest frame synced. Until the frame is durable the journal is what
+//! counts; afterwards the blocks do. A crash in between leaves files that no manifest names; opening removes them.
+
+use std::io;
+use std::sync::Arc;
+
+use rootspan_journal::directory::checksum;
+use rootspan_journal::journal::JournalError;
+use rootspan_model::ids::{SpanId, TraceId};
+
+use crate::block::entry::{BlockEntry, FOLDER, Seal};
+use crate::block::write::{Identity, Row, write_block};
+use crate::block::{Block, publish_file, unfinished_path, write_file};
+use crate::manifest::Manifest;
+use crate::shared::Shared;
+use crate::tail::{Tail, TailBatch, TailView};
+
+/// Why a tail could not be sealed. It stays in memory and in the journal, and is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SealError {
+    #[error("a block could not be encoded")]
+    Encode(#[from] parquet::errors::ParquetError),
+    #[error("a block could not be written")]
+    Files(#[from] io::Error),
+    #[error("the manifest could not be written")]
+    Manifest(#[from] JournalError),
+}
+
+/// What orders the rows of a block, and where each span is.
+type SortedSpan = (TraceId, u64, SpanId, u32, u32);
+
+/// Seals `tail` and makes its blocks visible.
+pub(crate) fn seal(
+    shared: &Shared,
+    manifest: &mut Manifest,
+    next_id: &mut u64,
+    tail: &Arc<Tail>,
+) -> Result<(), SealError> {
+    let view = tail.view();
+    let hours = hours(&view);
+    let seal =
+        Seal { applied_through: tail.figures().through.0, blocks: u32::try_from(hours.len()).unwrap_or(u32::MAX) };
+    let mut entries = Vec::with_capacity(hours.len());
+    for hour in hours {
+        let identity = Identity { id: *next_id, hour: u64::from(hour), seal };
+        *next_id += 1;
+        match write_hour(shared, &view, hour, identity) {
+            Ok(entry) => entries.push(entry),
+            Err(error) => {
+                discard(shared, &entries);
+                return Err(error);
+            }
+        }
+    }
+    for entry in &entries {
+        publish_file(shared.directory.as_ref(), entry)?;
+    }
+    shared.directory.sync_folder(FOLDER)?;
+    // From here on the files stay, also if the frame fails: it may be durable all the same.
+    manifest.seal(entries.clone(), tail.figures().through)?;
+    let blocks = entries.into_iter().map(|entry| Block::new(Arc::clone(&shared.directory), entry)).collect();
+    shared.replace_tail(Some(tail), blocks);
+    Ok(())
+}
+
+/// The hours that the tail's spans belong to, ascending.
+fn hours(view: &TailView) -> Vec<u32> {
+    let mut hours: Vec<u32> = Vec::new();
+    for span in view.batches.iter().flat_map(|batch| &batch.spans) {
+        if !hours.contains(&span.hour) {
+            hours.push(span.hour);
+        }
+    }
+    hours.sort_unstable();
+    hours
+}
+
+fn write_hour(shared: &Shared, view: &TailView, hour: u32, identity: Identity) -> Result<BlockEntry, SealError> {
+    let sorted = sorted(&view.batches, hour);
+    let rows: Vec<Row<'_>> = sorted
+        .into_iter()
+        .map(|(trace_id, _, _, batch, index)| Row { trace_id, batch: &view.batches[batch as usize].batch, index })
+        .collect();
+    let (bytes, mut entry) = write_block(&rows, identity)?;
+    drop(rows);
+    if let Err(error) = write_file(shared.directory.as_ref(), &mut entry, &bytes) {
+        discard(shared, std::slice::from_ref(&entry));
+        return Err(error.into());
+    }
+    Ok(entry)
+}
+
+fn sorted(batches: &[Arc<TailBatch>], hour: u32) -> Vec<SortedSpan> {
+    let mut sorted = Vec::new();
+    for (number, batch) in batches.iter().enumerate() {
+        let number = u32::try_from(number).expect("a tail has fewer than 2^32 batches");
+        let of_hour = batch.spans.iter().filter(|span| span.hour == hour);
+        sorted.extend(of_hour.map(|span| (span.trace_id, span.start, span.span_id, number, span.index)));
+    }
+    sorted.sort_unstable_by(|left, right| {
+        (left.0, left.1, left.2.as_bytes(), left.3, left.4).cmp(&(
+            right.0,
+            right.1,
+            right.2.as_bytes(),
+            right.3,
+            right.4,
+        ))
+    });
+    sorted
+}
+
+/// Removes files that were written for nothing. What cannot be removed now is removed when the store is opened.
+fn discard(shared: &Shared, entries: &[BlockEntry]) {
+    for entry in entries {
+        if let Err(error) = checksum::remove(shared.directory.as_ref(), &unfinished_path(entry)) {
+            tracing::warn!(%error, path = unfinished_path(entry), "an unfinished block could not be removed");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the store's threads and its callers share.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use rootspan_journal::directory::Directory;
+use rootspan_model::time::UnixNanos;
+
+use crate::block::entry::BlockEntry;
+use crate::block::{Block, Caches};
+use crate::catalog::Catalog;
+use crate::store::{Options, StoreStatus};
+use crate::tail::{Tail, TailView};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) options: Options,
+    pub(crate) caches: Caches,
+    pub(crate) counters: Counters,
+    state: RwLock<State>,
+    catalog: Mutex<Catalog>,
+}
+
+/// Everything that is searched. Changed in one step, so that a span is never seen twice or not at all.
+#[derive(Debug, Default)]
+struct State {
+    /// The latest start first.
+    blocks: Arc<Vec<Arc<LiveBlock>>>,
+    /// Oldest first; the last one is being filled.
+    tails: Vec<Arc<Tail>>,
+}
+
+/// A block and its operations' numbers in the catalogue.
+#[derive(Debug)]
+pub(crate) struct LiveBlock {
+    pub(crate) block: Block,
+    operations: Vec<u32>,
+}
+
+/// The store at one moment.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) blocks: Arc<Vec<Arc<LiveBlock>>>,
+    pub(crate) tails: Vec<TailView>,
+}
+
+/// Figures that only grow, and sizes that their owners set.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) ingested_spans: AtomicU64,
+    pub(crate) damaged_blocks: AtomicU64,
+    pub(crate) last_ingest: AtomicU64,
+    pub(crate) newest_start: AtomicU64,
+    pub(crate) journal_bytes: AtomicU64,
+    pub(crate) manifest_bytes: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(directory: Arc<dyn Directory>, options: Options) -> Self {
+        Self {
+            directory,
+            options,
+            caches: Caches::new(),
+            counters: Counters::default(),
+            state: RwLock::new(State { blocks: Arc::default(), tails: vec![Arc::default()] }),
+            catalog: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixNanos {
+        (self.options.clock)()
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = self.read();
+        Snapshot { blocks: Arc::clone(&state.blocks), tails: state.tails.iter().map(Tail::view).collect() }
+    }
+
+    /// The tail that is being filled.
+    pub(crate) fn active_tail(&self) -> Arc<Tail> {
+        Arc::clone(self.read().tails.last().expect("there is always an active tail"))
+    }
+
+    /// Begins a new tail; the old one is returned and stays searchable until [`Shared::replace_tail`].
+    pub(crate) fn freeze_tail(&self) -> Arc<Tail> {
+        let mut state = self.write();
+        state.tails.push(Arc::default());
+        Arc::clone(&state.tails[state.tails.len() - 2])
+    }
+
+    /// Adds a seal's blocks and drops the tail they were made of.
+    pub(crate) fn replace_tail(&self, tail: Option<&Arc<Tail>>, blocks: Vec<Block>) {
+        let mut live: Vec<Arc<LiveBlock>> = Vec::with_capacity(blocks.len());
+        {
+            let mut catalog = self.catalog();
+            for mut block in blocks {
+                let operations = catalog.add(&std::mem::take(&mut block.entry.operations));
+                self.counters.newest_start.fetch_max(block.entry.max_start, Ordering::Relaxed);
+                live.push(Arc::new(LiveBlock { block, operations }));
+            }
+        }
+        let mut state = self.write();
+        let mut all: Vec<Arc<LiveBlock>> = state.blocks.iter().cloned().chain(live).collect();
+        all.sort_by_key(|live| std::cmp::Reverse((live.block.entry.max_start, live.block.entry.id)));
+        state.blocks = Arc::new(all);
+        if let Some(tail) = tail {
+            state.tails.retain(|other| !Arc::ptr_eq(other, tail));
+        }
+    }
+
+    /// Takes blocks out.
+    pub(crate) fn remove_blocks(&self, ids: &BTreeSet<u64>) {
+        let mut state = self.write();
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            state.blocks.iter().cloned().partition(|live| ids.contains(&live.block.entry.id));
+        state.blocks = Arc::new(kept);
+        drop(state);
+        let mut catalog = self.catalog();
+        for live in gone {
+            catalog.remove(&live.operations);
+            self.caches.remove(live.block.entry.id);
+        }
+    }
+
+    /// The entries of all blocks, complete, if their number is such that somebody wants them.
+    pub(crate) fn entries_if(&self, wanted: impl FnOnce(usize) -> bool) -> Option<Vec<BlockEntry>> {
+        let blocks = Arc::clone(&self.read().blocks);
+        if !wanted(blocks.len()) {
+            return None;
+        }
+        let catalog = self.catalog();
+        let entry = |live: &Arc<LiveBlock>| BlockEntry {
+            operations: catalog.operations(&live.operations),
+            ..live.block.entry.clone()
+        };
+        Some(blocks.iter().map(entry).collect())
+    }
+
+    pub(crate) fn blocks(&self) -> Arc<Vec<Arc<LiveBlock>>> {
+        Arc::clone(&self.read().blocks)
+    }
+
+    pub(crate) fn has_block(&self, id: u64) -> bool {
+        self.read().blocks.iter().any(|live| live.block.entry.id == id)
+    }
+
+    pub(crate) fn services(&self) -> BTreeSet<String> {
+        let mut services = BTreeSet::new();
+        self.catalog().services(&mut services);
+        for tail in &self.read().tails {
+            tail.services(&mut services);
+        }
+        services
+    }
+
+    pub(crate) fn operations(&self, service: &str) -> BTreeSet<String> {
+        let mut operations = BTreeSet::new();
+        self.catalog().operations_of(service, &mut operations);
+        for tail in &self.read().tails {
+            tail.operations(service, &mut operations);
+        }
+        operations
+    }
+
+    /// Bytes on disk in all.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        let blocks: u64 = self.read().blocks.iter().map(|live| live.block.entry.bytes).sum();
+        let journals = &self.counters;
+        blocks + journals.journal_bytes.load(Ordering::Relaxed) + journals.manifest_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn status(&self) -> StoreStatus {
+        let counters = &self.counters;
+        let some = |nanos: u64| (nanos > 0).then_some(UnixNanos(nanos));
+        let snapshot = self.blocks();
+        let tail_figures: Vec<_> = self.read().tails.iter().map(|tail| tail.figures()).collect();
+        let newest = tail_figures.iter().map(|figures| figures.newest_start).max().unwrap_or(0);
+        StoreStatus {
+            ingested_spans: counters.ingested_spans.load(Ordering::Relaxed),
+            tail_spans: tail_figures.iter().map(|figures| figures.spans as u64).sum(),
+            block_spans: snapshot.iter().map(|live| live.block.entry.spans).sum(),
+            blocks: snapshot.len() as u64,
+            damaged_blocks: counters.damaged_blocks.load(Ordering::Relaxed),
+            bytes_on_disk: self.bytes_on_disk(),
+            max_bytes: self.options.max_bytes,
+            newest_span_start: some(newest.max(counters.newest_start.load(Ordering::Relaxed))),
+            last_ingest: some(counters.last_ingest.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn catalog(&self) -> MutexGuard<'_, Catalog> {
+        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

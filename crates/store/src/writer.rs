@@ -1,0 +1,261 @@
+//! The writer thread: everything that waits goes to the journal, one sync makes it durable, then it becomes
+//! searchable and is answered. The next group gathers while the disk syncs; there is no timer.
+//!
+//! Every batch's `done` is called exactly once, whatever happens: [`Pending`] calls it when it is dropped unanswered,
+//! so also when the thread panics or the queue is dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use rootspan_journal::journal::{Journal, JournalError, Sequence};
+use rootspan_wire::otlp::batch::TraceBatch;
+
+use crate::maintenance::Work;
+use crate::shared::Shared;
+use crate::store::{Done, IngestError};
+use crate::tail::Placement;
+
+/// Most batches that wait to be written. Each holds its bytes, which the gateway's memory budget accounts for.
+pub(crate) const QUEUE_BATCHES: usize = 1024;
+/// Most batches in one group: bounds the time until the first of them is answered.
+const GROUP_BATCHES: usize = 256;
+/// Most bytes in one group.
+const GROUP_BYTES: usize = 16 << 20;
+/// A tail is sealed when it holds this much, however few the spans.
+const SEAL_BYTES: usize = 64 << 20;
+/// How often the age of the tail and finished seals are looked at when nothing comes in.
+const IDLE: Duration = Duration::from_millis(250);
+
+/// A batch that waits.
+pub(crate) struct Pending {
+    pub(crate) batch: TraceBatch,
+    done: Option<Done>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What the writer is told.
+pub(crate) enum Command {
+    Batch(Pending),
+    /// Seal the tail now and answer when its blocks are durable.
+    Seal(SyncSender<Result<(), String>>),
+    /// Commit what waits, seal, stop.
+    Close(SyncSender<Result<(), String>>),
+}
+
+/// The thread's state.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) work: Arc<Work>,
+    pub(crate) commands: Receiver<Command>,
+}
+
+impl Pending {
+    pub(crate) fn new(batch: TraceBatch, done: Done, waiting: &Arc<AtomicUsize>) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self { batch, done: Some(done), waiting: Arc::clone(waiting) }
+    }
+
+    pub(crate) fn settle(mut self, result: Result<(), IngestError>) {
+        self.answer(result);
+    }
+
+    fn answer(&mut self, result: Result<(), IngestError>) {
+        if let Some(done) = self.done.take() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            done(result);
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.answer(Err(IngestError::Closed));
+    }
+}
+
+impl Writer {
+    /// Runs until the store is closed or all its handles are gone.
+    pub(crate) fn run(mut self) {
+        let _stop_maintenance = StopOnDrop(Arc::clone(&self.work));
+        loop {
+            self.remove_applied();
+            match self.commands.recv_timeout(IDLE) {
+                Ok(Command::Batch(first)) => {
+                    let after = self.group(first);
+                    if let Some(command) = after
+                        && self.other(command)
+                    {
+                        return;
+                    }
+                }
+                Ok(command) => {
+                    if self.other(command) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.freeze_if_due();
+        }
+    }
+
+    /// Commits `first` and everything that waits behind it. Returns a command that is no batch, if one was met.
+    fn group(&mut self, first: Pending) -> Option<Command> {
+        let mut bytes = first.batch.bytes().len();
+        let mut group = vec![first];
+        let mut after = None;
+        while group.len() < GROUP_BATCHES && bytes < GROUP_BYTES {
+            match self.commands.try_recv() {
+                Ok(Command::Batch(pending)) => {
+                    bytes += pending.batch.bytes().len();
+                    group.push(pending);
+                }
+                Ok(command) => {
+                    after = Some(command);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.commit(group);
+        after
+    }
+
+    fn commit(&mut self, group: Vec<Pending>) {
+        if let Err(error) = self.admit() {
+            for pending in group {
+                pending.settle(Err(error.clone()));
+            }
+            return;
+        }
+        let mut written: Vec<(Pending, Sequence)> = Vec::with_capacity(group.len());
+        for pending in group {
+            match self.journal.append(pending.batch.bytes()) {
+                Ok(sequence) => written.push((pending, sequence)),
+                Err(error) => pending.settle(Err(ingest_error(&error))),
+            }
+        }
+        if written.is_empty() {
+            return;
+        }
+        if let Err(error) = self.journal.sync() {
+            let error = ingest_error(&error);
+            for (pending, _) in written {
+                pending.settle(Err(error.clone()));
+            }
+            return;
+        }
+        let received = self.shared.now();
+        let placement = Placement::new(received, self.shared.options.retention);
+        let tail = self.shared.active_tail();
+        let counters = &self.shared.counters;
+        for (pending, sequence) in written {
+            let spans = pending.batch.span_count() as u64;
+            tail.insert(pending.batch.clone(), sequence, received, placement);
+            counters.ingested_spans.fetch_add(spans, Ordering::Relaxed);
+            counters.last_ingest.store(received.0, Ordering::Relaxed);
+            pending.settle(Ok(()));
+        }
+        counters.journal_bytes.store(self.journal.bytes_on_disk(), Ordering::Relaxed);
+    }
+
+    /// Whether there is room on disk, and in memory: the tail may not grow while the one before cannot be sealed.
+    fn admit(&self) -> Result<(), IngestError> {
+        let space = self.shared.directory.space().map_err(|error| IngestError::Io(error.to_string()))?;
+        #[expect(clippy::cast_precision_loss, reason = "a share in percent needs no more than 52 bits")]
+        let free_percent = space.free as f64 * 100.0 / (space.total.max(1)) as f64;
+        if free_percent < self.shared.options.min_free_percent {
+            let wanted = self.shared.options.min_free_percent;
+            return Err(IngestError::DiskFull(format!("{free_percent:.1} % is free, {wanted} % must be")));
+        }
+        if self.is_due() {
+            self.work.wait_for_seal().map_err(IngestError::Io)?;
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        let figures = self.shared.active_tail().figures();
+        let age = figures.oldest.map_or(0, |oldest| self.shared.now().nanos_since(oldest));
+        figures.spans >= self.shared.options.seal_spans
+            || figures.bytes >= SEAL_BYTES
+            || Duration::from_nanos(age) >= self.shared.options.seal_after && figures.oldest.is_some()
+    }
+
+    fn freeze_if_due(&self) {
+        if self.is_due() && !self.work.is_sealing() {
+            self.work.seal(self.shared.freeze_tail());
+        }
+    }
+
+    /// Handles a command that is no batch; true if the thread is to end.
+    fn other(&mut self, command: Command) -> bool {
+        match command {
+            Command::Batch(pending) => {
+                self.commit(vec![pending]);
+                false
+            }
+            Command::Seal(answer) => {
+                let result = self.seal_now();
+                // The caller may have gone away; the seal is done all the same.
+                _ = answer.send(result);
+                false
+            }
+            Command::Close(answer) => {
+                let mut result = self.seal_now();
+                if let Err(error) = self.journal.sync() {
+                    result = Err(error.to_string());
+                }
+                self.work.stop();
+                _ = answer.send(result);
+                true
+            }
+        }
+    }
+
+    fn seal_now(&mut self) -> Result<(), String> {
+        self.work.wait_for_seal()?;
+        if self.shared.active_tail().figures().oldest.is_some() {
+            self.work.seal(self.shared.freeze_tail());
+            self.work.wait_for_seal()?;
+        }
+        self.remove_applied();
+        Ok(())
+    }
+
+    /// Removes what is in blocks from the journal.
+    fn remove_applied(&mut self) {
+        if let Some(through) = self.work.take_applied() {
+            if let Err(error) = self.journal.remove_through(through) {
+                tracing::warn!(%error, "old segments of the store's journal could not be removed");
+            }
+            self.shared.counters.journal_bytes.store(self.journal.bytes_on_disk(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// However the writer ends, the maintenance thread must not outlive it.
+struct StopOnDrop(Arc<Work>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+fn ingest_error(error: &JournalError) -> IngestError {
+    match error {
+        JournalError::TooLong { length, .. } => IngestError::TooLong(*length),
+        JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            IngestError::DiskFull(source.to_string())
+        }
+        JournalError::Io { source, .. } => IngestError::Io(format!("{error}: {source}")),
+        JournalError::Replay { .. } | JournalError::Lost { .. } | JournalError::Damaged { .. } => {
+            IngestError::Io(error.to_string())
+        }
+    }
+}
