@@ -22,38 +22,24 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check configuration files and report every problem with its place
     Validate(ConfigArguments),
-    /// Print the configuration as understood, secrets redacted
-    PrintConfig(PrintConfigArguments),
+    /// Print the graph of pipelines that a configuration describes
+    PrintConfig(ConfigArguments),
     /// List the components that are built in
     Components,
     /// The functions that run at CloudFront
     #[command(subcommand)]
     Edge(EdgeCommand),
-    /// Read OTLP or CloudFront log files into a store
-    Import(ImportArguments),
     /// Find traces with a TraceQL query
     Search(SearchArguments),
     /// Show one trace as a tree
     Trace(TraceArguments),
-    /// Look into a store's folder
-    #[command(subcommand)]
-    Store(StoreCommand),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
     /// Configuration file in the OpenTelemetry Collector's format; without one, the built-in default
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PrintConfigArguments {
-    #[command(flatten)]
-    pub(crate) config: ConfigArguments,
-    /// Print the planned graph of pipelines instead
-    #[arg(long)]
-    pub(crate) plan: bool,
+    pub(crate) config: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -153,16 +139,6 @@ pub(crate) struct EdgeEmulateArguments {
     pub(crate) access_key: Option<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ImportArguments {
-    /// OTLP JSON or protobuf (`.json`, `.pb`) or CloudFront standard-v2 logs (JSON lines)
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// Folder of the store
-    #[arg(long, value_name = "DIR", default_value = "rootspan-data")]
-    pub(crate) data: PathBuf,
-}
-
 /// Where answers come from.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArguments {
@@ -207,19 +183,4 @@ pub(crate) struct TraceArguments {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) source: SourceArguments,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StoreCommand {
-    /// Blocks, spans and bytes
-    Inspect(StoreArguments),
-    /// Read everything and check every checksum
-    Verify(StoreArguments),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StoreArguments {
-    /// Folder of the store; no other process may have it open
-    #[arg(long, value_name = "DIR", default_value = "rootspan-data")]
-    pub(crate) data: PathBuf,
 }

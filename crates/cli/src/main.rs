@@ -1,1 +1,44 @@
-fn main() {}
+//! The binary `rootspan`. Each command is one module; this file lists them.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod app;
+mod arguments;
+mod demo;
+mod edge;
+mod logging;
+mod run;
+mod runtime;
+mod search;
+mod table;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command, EdgeCommand};
+
+/// Measured against the system allocator on the ingest path: fewer page faults at the same memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Validate(arguments) => validate::validate(&arguments),
+        Command::PrintConfig(arguments) => validate::print_config(&arguments),
+        Command::Components => validate::components(),
+        Command::Edge(EdgeCommand::Build(arguments)) => edge::build(&arguments),
+        Command::Edge(EdgeCommand::Emulate(arguments)) => edge::emulate(&arguments),
+        Command::Search(arguments) => search::search(&arguments),
+        Command::Trace(arguments) => search::trace(&arguments),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rootspan: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

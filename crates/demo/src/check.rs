@@ -58,8 +58,10 @@ fn expected(class: Class, origin_asked: bool) -> Expected {
         }
         Class::Product | Class::BrokenProduct => deep(false),
         Class::Order | Class::Report => deep(true),
-        // The origin of this class does not answer, so nothing behind the CDN makes a span.
-        Class::Redirect | Class::Unreachable => Expected { services: BTreeSet::from([CDN]), database: false },
+        // Nothing behind the CDN makes a span: the edge answers, or the origin cannot be reached.
+        Class::Redirect | Class::Forbidden | Class::Unreachable => {
+            Expected { services: BTreeSet::from([CDN]), database: false }
+        }
     }
 }
 

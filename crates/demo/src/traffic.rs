@@ -18,8 +18,11 @@ use crate::downstream::CURSED_PRODUCT;
 /// Host that visitors ask for.
 pub const HOST: &str = "shop.example.com";
 
-/// Prefix whose requests the CDN redirects (its viewer protocol policy).
+/// Prefix whose plain HTTP requests the CDN redirects (its viewer protocol policy).
 pub const REDIRECTED_PREFIX: &str = "/secure/";
+
+/// Prefix whose plain HTTP requests the CDN refuses.
+pub const FORBIDDEN_PREFIX: &str = "/admin/";
 
 /// Prefix that the CDN sends to an origin that does not answer.
 pub const UNREACHABLE_PREFIX: &str = "/partner/";
@@ -44,13 +47,15 @@ pub enum Class {
     Report,
     /// Redirected at the edge.
     Redirect,
+    /// Refused at the edge: 403.
+    Forbidden,
     /// An origin that cannot be reached: 502 from the edge.
     Unreachable,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Asset,
         Self::MissingAsset,
         Self::Product,
@@ -58,6 +63,7 @@ impl Class {
         Self::Order,
         Self::Report,
         Self::Redirect,
+        Self::Forbidden,
         Self::Unreachable,
     ];
 
@@ -71,6 +77,7 @@ impl Class {
             Self::Order => "order",
             Self::Report => "report",
             Self::Redirect => "redirect",
+            Self::Forbidden => "forbidden",
             Self::Unreachable => "unreachable",
         }
     }
@@ -86,9 +93,15 @@ impl Class {
             ("POST", "orders") => Some(Self::Order),
             ("GET", "reports") => Some(Self::Report),
             ("GET", "secure") => Some(Self::Redirect),
+            ("GET", "admin") => Some(Self::Forbidden),
             ("GET", "partner") => Some(Self::Unreachable),
             _ => None,
         }
+    }
+
+    /// Whether the visitor comes by plain HTTP.
+    const fn is_plain(self) -> bool {
+        matches!(self, Self::Redirect | Self::Forbidden)
     }
 
     /// Method and path of the `number`th request.
@@ -101,6 +114,7 @@ impl Class {
             Self::Order => (Method::POST, format!("/orders/{}", 14 + number % 80)),
             Self::Report => (Method::GET, "/reports/daily".to_owned()),
             Self::Redirect => (Method::GET, format!("{REDIRECTED_PREFIX}account")),
+            Self::Forbidden => (Method::GET, format!("{FORBIDDEN_PREFIX}users")),
             Self::Unreachable => (Method::GET, format!("{UNREACHABLE_PREFIX}offers")),
         }
     }
@@ -123,7 +137,7 @@ const MIX: [Class; 20] = [
     Class::Product,
     Class::Order,
     Class::MissingAsset,
-    Class::Product,
+    Class::Forbidden,
     Class::Report,
     Class::Product,
     Class::Unreachable,
@@ -134,16 +148,18 @@ const MIX: [Class; 20] = [
 #[derive(Clone, Debug)]
 pub struct Traffic {
     cdn: SocketAddr,
+    protocol_header: &'static str,
     client: Client<HttpConnector, Empty<Bytes>>,
     sent: Arc<AtomicU64>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Traffic {
-    /// A client of the CDN at `cdn`.
-    pub fn new(cdn: SocketAddr) -> Self {
+    /// A client of the CDN at `cdn`, which takes `protocol_header` for the protocol that a visitor uses.
+    pub fn new(cdn: SocketAddr, protocol_header: &'static str) -> Self {
         Self {
             cdn,
+            protocol_header,
             client: Client::builder(TokioExecutor::new()).build_http(),
             sent: Arc::new(AtomicU64::new(0)),
             stopped: Arc::new(AtomicBool::new(false)),
@@ -205,12 +221,14 @@ impl Traffic {
 
     async fn send(&self, number: u64) -> anyhow::Result<()> {
         let round = usize::try_from(number % MIX.len() as u64).unwrap_or_default();
-        let (method, path) = MIX[round].request(number);
+        let class = MIX[round];
+        let (method, path) = class.request(number);
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.cdn))
             .header(http::header::HOST, HOST)
             .header(http::header::USER_AGENT, "rootspan-demo/1.0")
+            .header(self.protocol_header, if class.is_plain() { "http" } else { "https" })
             .body(Empty::new())
             .context("the request could not be built")?;
         let answer = self.client.request(request).await.with_context(|| format!("the CDN did not answer {path}"))?;

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use default::DefaultSettings;
+pub use default::{CloudFrontSettings, DefaultSettings};
 
 use components::{
     CONNECTORS_ELSEWHERE, Component, Exporter, Extension, Processor, Receiver, decode_entry, unknown_type,

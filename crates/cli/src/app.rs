@@ -1,0 +1,167 @@
+//! What a configuration describes, running: stores, gateway, and the web UI.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rootspan_gateway::config::Config;
+use rootspan_gateway::exporters::store::StoreConfig;
+use rootspan_gateway::extensions::ui::UiConfig;
+use rootspan_gateway::runtime::{Environment, Gateway, Running};
+use rootspan_journal::directory::files::FilesDirectory;
+use rootspan_query::guard::Auth;
+use rootspan_query::server::{self, Bind, Ingest, Server, State};
+use rootspan_store::store::{Options, Store};
+
+/// Spans that wait to be sealed.
+const SEAL_SPANS: usize = 50_000;
+
+/// … or how long the oldest of them waits.
+const SEAL_AFTER: Duration = Duration::from_secs(120);
+
+/// What a store's tail takes of the memory: [`SEAL_SPANS`] of about a kilobyte, and the same again while they are sealed.
+const TAIL_BYTES: u64 = 2 * 50_000 * 1024;
+
+/// How long senders and the UI's users are waited for at the end.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Everything that runs.
+#[derive(Debug)]
+pub(crate) struct App {
+    /// The gateway.
+    pub(crate) gateway: Running,
+    /// The UI and the query API, if the configuration has them.
+    pub(crate) ui: Option<server::Running>,
+    stores: HashMap<String, Store>,
+}
+
+impl App {
+    /// Opens the stores, starts the gateway, then the UI. Call it within a tokio runtime.
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let mut stores = HashMap::new();
+        for store in config.stores() {
+            stores.insert(store.directory.clone(), open_store(store).await?);
+        }
+        let environment = Environment {
+            stores: stores.clone(),
+            clock: rootspan_gateway::clock::system(),
+            store_tail_bytes: stores.len() as u64 * TAIL_BYTES,
+            debug_output: None,
+        };
+        let gateway = Gateway::start(config, environment).await?;
+        let ui = match config.ui() {
+            Some(ui) => Some(start_ui(ui, config, &stores, &gateway)?),
+            None => None,
+        };
+        Ok(Self { gateway, ui, stores })
+    }
+
+    /// Where the UI is.
+    pub(crate) fn ui_address(&self) -> Option<SocketAddr> {
+        self.ui.as_ref().map(server::Running::address)
+    }
+
+    /// Takes nothing new, stores what was taken, closes. Gives one sentence if something was cut off.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let drained = self.gateway.shutdown(DRAIN_DEADLINE).await;
+        if !drained.complete {
+            tracing::error!(
+                spans = drained.cut_off_spans,
+                "not everything was stored within the drain deadline; the senders were not told that it was accepted"
+            );
+        }
+        if let Some(ui) = self.ui {
+            ui.stop(DRAIN_DEADLINE).await;
+        }
+        for (directory, store) in self.stores {
+            let closed = tokio::task::spawn_blocking(move || store.close()).await;
+            closed.context("the store's closing was interrupted")?.with_context(|| format!("closing {directory}"))?;
+        }
+        Ok(())
+    }
+}
+
+async fn open_store(config: &StoreConfig) -> anyhow::Result<Store> {
+    let options = Options {
+        retention: config.retention,
+        max_bytes: Some(config.max_bytes.0),
+        min_free_percent: config.min_free_percent,
+        seal_spans: SEAL_SPANS,
+        seal_after: SEAL_AFTER,
+        clock: rootspan_gateway::clock::system(),
+    };
+    let path = config.directory.clone();
+    let opened = tokio::task::spawn_blocking(move || open_folder(Path::new(&path), options));
+    opened.await.context("the store's opening was interrupted")?
+}
+
+/// Opens the store in `path` and logs what had to be repaired.
+pub(crate) fn open_folder(path: &Path, options: Options) -> anyhow::Result<Store> {
+    let directory =
+        FilesDirectory::open(path).with_context(|| format!("the store's folder {} cannot be used", path.display()))?;
+    let (store, report) = Store::open(Arc::new(directory), options)
+        .with_context(|| format!("the store in {} did not open", path.display()))?;
+    for repair in &report.repairs {
+        tracing::warn!(store = %path.display(), "{repair}");
+    }
+    tracing::info!(store = %path.display(), replayed_spans = report.replayed_spans, "store open");
+    Ok(store)
+}
+
+fn start_ui(
+    ui: &UiConfig,
+    config: &Config,
+    stores: &HashMap<String, Store>,
+    gateway: &Running,
+) -> anyhow::Result<server::Running> {
+    let first = config.stores().first().map(|store| store.directory.clone()).unwrap_or_default();
+    let store = stores.get(&first).cloned().context(
+        "extensions.ui shows the embedded store, but no running pipeline has the exporter `store`; add it or remove `ui`",
+    )?;
+    let auth = ui.auth.as_ref().map(|auth| match (&auth.basic, &auth.bearer) {
+        (Some(basic), _) => {
+            Auth::Basic { username: basic.username.clone(), password: basic.password.reveal().to_owned() }
+        }
+        (None, bearer) => {
+            Auth::Bearer { token: bearer.as_ref().map(|bearer| bearer.token.reveal().to_owned()).unwrap_or_default() }
+        }
+    });
+    let address = resolve(&ui.endpoint.to_string())?;
+    let ledger = gateway.ledger_handle();
+    let figures = move || {
+        let snapshot = ledger.snapshot();
+        Ingest {
+            spans_received: snapshot.receivers.iter().map(|account| account.received).sum(),
+            dropped_spans: snapshot
+                .pipelines
+                .iter()
+                .map(|account| account.dropped.total())
+                .chain(snapshot.exporters.iter().map(|account| account.dropped.total()))
+                .sum(),
+            refused_spans: snapshot.receivers.iter().map(|account| account.refused.total()).sum(),
+        }
+    };
+    let running = Server::start(
+        server::Config { bind: Bind::Address(address), allowed_hosts: ui.allowed_hosts.clone(), auth },
+        State { store, ingest_figures: Arc::new(figures) },
+    )?;
+    if let Some(warning) = running.warning() {
+        tracing::warn!("{warning}");
+    }
+    Ok(running)
+}
+
+fn resolve(endpoint: &str) -> anyhow::Result<SocketAddr> {
+    use std::net::ToSocketAddrs as _;
+    endpoint
+        .to_socket_addrs()
+        .with_context(|| format!("extensions.ui.endpoint: {endpoint} cannot be resolved"))?
+        .next()
+        .with_context(|| format!("extensions.ui.endpoint: {endpoint} has no address"))
+}

@@ -1,0 +1,192 @@
+//! `rootspan demo`: a local CloudFront, two services behind it, and everything that watches them, in one process.
+
+mod folder;
+mod readback;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rootspan_demo::services::{self, Services};
+use rootspan_demo::traffic::{FORBIDDEN_PREFIX, REDIRECTED_PREFIX, Traffic, UNREACHABLE_PREFIX};
+use rootspan_edge::build::viewer_request;
+use rootspan_edge::emulator::{self, Behavior, Delivery, Emulator, PROTOCOL_HEADER, ViewerProtocol};
+use rootspan_edge::settings::Settings;
+use rootspan_gateway::config::values::Endpoint;
+use rootspan_gateway::config::{self, CloudFrontSettings, DefaultSettings, Source};
+
+use crate::app::App;
+use crate::arguments::DemoArguments;
+use crate::{logging, runtime};
+use folder::DataFolder;
+
+/// Between the emulator and the receiver; both are in this process.
+const ACCESS_KEY: &str = "demo";
+
+/// Runs the demo.
+pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
+    logging::start("warn", logging::Encoding::Console);
+    let folder = DataFolder::new(arguments.data.as_deref())?;
+    let outcome = runtime::start()?.block_on(play(arguments, &folder));
+    folder.remove_if_temporary();
+    outcome
+}
+
+/// Everything that runs.
+struct Stage {
+    app: App,
+    services: Services,
+    cdn: emulator::Running,
+    traffic: Traffic,
+}
+
+async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<ExitCode> {
+    let stage = Stage::start(arguments, folder).await?;
+    stage.announce(arguments)?;
+    match (arguments.requests, arguments.exit) {
+        (Some(count), true) => {
+            stage.traffic.run_count(count).await?;
+            stage.compare().await
+        }
+        (Some(count), false) => {
+            stage.traffic.run_count(count).await?;
+            println!("{count} requests sent; Ctrl-C ends the demo");
+            runtime::stop_signal().await?;
+            stage.stop().await
+        }
+        (None, _) => {
+            let traffic = stage.traffic.clone();
+            let rate = arguments.rate;
+            let visitors = tokio::spawn(async move { traffic.run_steady(rate).await });
+            runtime::stop_signal().await?;
+            println!("\nstopping");
+            stage.traffic.stop();
+            visitors.await.context("the traffic ended in a panic")??;
+            stage.stop().await
+        }
+    }
+}
+
+impl Stage {
+    async fn start(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<Self> {
+        let app = App::start(&configuration(arguments, folder)?).await?;
+        let address = |component, protocol| {
+            app.gateway.address(component, protocol).with_context(|| format!("{component} does not listen"))
+        };
+        let services = Services::start(services::Config {
+            upstream: free(arguments.upstream),
+            downstream: free(arguments.downstream),
+            otlp_grpc: format!("http://{}", address("otlp", "grpc")?),
+            otlp_http: format!("http://{}", address("otlp", "http")?),
+            scenario: arguments.scenario,
+        })
+        .await?;
+        let firehose = address("cloudfront", "http")?;
+        let cdn = Emulator::start(distribution(arguments, services.upstream, firehose)?).await?;
+        let traffic = Traffic::new(cdn.address, PROTOCOL_HEADER);
+        Ok(Self { app, services, cdn, traffic })
+    }
+
+    fn announce(&self, arguments: &DemoArguments) -> anyhow::Result<()> {
+        let ui = self.app.ui_address().context("the built-in configuration has a UI")?;
+        println!("rootspan demo, scenario {}: {}", arguments.scenario.name(), arguments.scenario.description());
+        println!();
+        println!("  traces      http://{ui}/");
+        println!(
+            "  CloudFront  http://{}/  (local; try curl http://{}/products/20)",
+            self.cdn.address, self.cdn.address
+        );
+        println!("  upstream    http://{}/", self.services.upstream);
+        println!("  downstream  http://{}/", self.services.downstream);
+        for address in self.app.gateway.addresses() {
+            println!("  {:<11} {} ({})", address.component, address.address, address.protocol);
+        }
+        println!();
+        if self.app.ui.as_ref().is_some_and(|ui| !ui.has_user_interface()) {
+            println!("this binary was built without the web UI: the page says how to build it");
+        }
+        Ok(())
+    }
+
+    /// Stops in the order of the requests' way, so that nothing is cut off.
+    async fn stop(self) -> anyhow::Result<ExitCode> {
+        self.services.stop().await?;
+        self.cdn.shutdown().await;
+        self.app.stop().await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Reads every trace back and compares it with the CDN's ledger.
+    async fn compare(self) -> anyhow::Result<ExitCode> {
+        let sent = self.traffic.sent();
+        let ui = self.app.ui_address().context("the built-in configuration has a UI")?;
+        self.services.stop().await?;
+        let summary = self.cdn.shutdown().await;
+        println!("{sent} requests sent; reading their traces back from http://{ui}/");
+        let report = readback::compare(ui, &summary).await?;
+        print!("{report}");
+        self.app.stop().await?;
+        Ok(if report.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// The built-in configuration with the demo's ports and folder.
+fn configuration(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<config::Config> {
+    let settings = DefaultSettings {
+        otlp_grpc: endpoint(arguments.otlp_grpc),
+        otlp_http: endpoint(arguments.otlp_http),
+        cloudfront: Some(CloudFrontSettings {
+            endpoint: endpoint(arguments.firehose),
+            access_key: ACCESS_KEY.to_owned(),
+        }),
+        ui: endpoint(arguments.ui),
+        health_check: endpoint(arguments.health),
+        metrics: endpoint(arguments.metrics),
+        directory: folder.path().to_owned(),
+    };
+    config::load(&[Source::built_in(&settings)]).map_err(|problems| anyhow::anyhow!("{problems}"))
+}
+
+/// The local CloudFront: a distribution with the behaviours that the traffic needs.
+fn distribution(
+    arguments: &DemoArguments,
+    upstream: SocketAddr,
+    firehose: SocketAddr,
+) -> anyhow::Result<emulator::Config> {
+    let settings = Settings::parse(&format!("probability: {}", arguments.sampling_rate))
+        .map_err(|problems| anyhow::anyhow!("--sampling-rate: {}", problems[0].message))?;
+    let behavior = |prefix: &str| Behavior { path_pattern: format!("{prefix}*"), ..Behavior::default() };
+    let redirected = Behavior { viewer_protocol: ViewerProtocol::RedirectToHttps, ..behavior(REDIRECTED_PREFIX) };
+    let forbidden = Behavior { viewer_protocol: ViewerProtocol::HttpsOnly, ..behavior(FORBIDDEN_PREFIX) };
+    // Port 9 is "discard": nobody listens on it.
+    let unreachable = Behavior { origin: Some("http://127.0.0.1:9".to_owned()), ..behavior(UNREACHABLE_PREFIX) };
+    let mut behaviors = vec![redirected, forbidden, unreachable];
+    behaviors.extend(["/assets/", "/products/", "/orders/", "/reports/"].map(behavior));
+    Ok(emulator::Config {
+        listen: free(arguments.cdn),
+        origin: format!("http://{upstream}"),
+        function: Some(viewer_request(&settings)?.code),
+        behaviors,
+        delivery: Some(Delivery {
+            // A person is looking at the page; Firehose's own shortest interval is a minute.
+            interval: Duration::from_millis(500),
+            ..Delivery::to_endpoint(&format!("http://{firehose}/"), ACCESS_KEY)
+        }),
+        ..emulator::Config::default()
+    })
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    let address = free(address);
+    Endpoint { host: address.ip().to_string(), port: address.port() }
+}
+
+/// `address`, or a free port beside it if somebody listens there: a local Jaeger holds 16686, a collector 4317.
+fn free(address: SocketAddr) -> SocketAddr {
+    match std::net::TcpListener::bind(address) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => SocketAddr::new(address.ip(), 0),
+        // Any other failure is reported by whoever binds it for good.
+        Ok(_) | Err(_) => address,
+    }
+}

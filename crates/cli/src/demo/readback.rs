@@ -1,0 +1,84 @@
+//! Reads the demo's traces back over HTTP, as any client would, until they agree with the ledger or time is up.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rootspan_demo::check::{self, Report, Request, Trace};
+use rootspan_edge::emulator::Summary;
+use rootspan_model::conventions::db;
+use rootspan_model::ids::TraceId;
+use rootspan_query::client::{Client, SearchParameters};
+use rootspan_wire::otlp::batch::TraceBatch;
+
+/// The last records and spans were sent before this begins; a trace that is not there by then is missing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two readings.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Compares the requests of `summary` with every trace of the server at `ui`.
+pub(crate) async fn compare(ui: SocketAddr, summary: &Summary) -> anyhow::Result<Report> {
+    let requests: Vec<Request> = summary
+        .ledger
+        .iter()
+        .map(|entry| Request {
+            request_id: entry.request_id.clone(),
+            trace_id: entry.trace_id,
+            method: entry.method.clone(),
+            path: entry.path.clone(),
+            // A request that the function did not see has a span with derived ids, which is always kept.
+            sampled: entry.sampled.unwrap_or(true),
+            origin_asked: entry.asked_origin,
+        })
+        .collect();
+    let first = summary.ledger.iter().map(|entry| entry.start_unix_millis).min().unwrap_or_default();
+    let client = Client::new(&format!("http://{ui}"), None)?;
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let traces = read_all(&client, first).await?;
+        let report = check::compare(&requests, &traces);
+        if report.agrees() || tokio::time::Instant::now() > give_up {
+            return Ok(report);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Every trace that has a span since `first`, page by page.
+async fn read_all(client: &Client, first: u64) -> anyhow::Result<BTreeMap<TraceId, Trace>> {
+    let mut traces = BTreeMap::new();
+    let mut parameters = SearchParameters {
+        query: "{}".to_owned(),
+        // A folder that was there before may hold older traces.
+        start: Some((first * 1_000_000).to_string()),
+        limit: Some(200),
+        ..SearchParameters::default()
+    };
+    loop {
+        let page = client.search(&parameters).await?;
+        for row in &page.traces {
+            let id = TraceId::from_hex(&row.trace_id).context("the server's trace id is none")?;
+            let batch = client.trace(&id).await?.with_context(|| format!("trace {id} was found, but is not there"))?;
+            traces.insert(id, observed(&batch));
+        }
+        match page.next_cursor {
+            Some(cursor) => parameters.cursor = Some(cursor),
+            None => return Ok(traces),
+        }
+    }
+}
+
+fn observed(batch: &TraceBatch) -> Trace {
+    let mut trace = Trace::default();
+    for span in batch.spans() {
+        let service = span.resource.service_name().to_owned();
+        if span.span.is_root() {
+            trace.roots.push(service.clone());
+        }
+        trace.services.insert(service);
+        trace.database_spans += usize::from(span.span.attribute(db::SYSTEM_NAME).is_some());
+    }
+    trace
+}

@@ -1,0 +1,74 @@
+//! `rootspan edge build` and `rootspan edge emulate`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use rootspan_edge::build::viewer_request;
+use rootspan_edge::emulator::{Config, Delivery, Emulator};
+use rootspan_edge::settings::Settings;
+
+use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments};
+use crate::{logging, runtime};
+
+/// Writes the functions with the settings baked in.
+pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> {
+    let settings = match &arguments.settings {
+        None => Settings::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            match Settings::parse(&text) {
+                Ok(settings) => settings,
+                Err(problems) => {
+                    for problem in problems {
+                        eprintln!("{}:{problem}", path.display());
+                    }
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+        }
+    };
+    let function = viewer_request(&settings)?;
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    let path = out.join(function.file_name);
+    std::fs::write(&path, &function.code).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{}  {} bytes  sha256 {}", path.display(), function.code.len(), function.sha256);
+    println!("attach it to viewer-request (runtime cloudfront-js-2.0), and let traceparent and tracestate through");
+    println!("to the origin by an origin request policy");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a local CloudFront until it is told to stop.
+pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCode> {
+    logging::start("info", logging::Encoding::Console);
+    let function = match &arguments.function {
+        None => viewer_request(&Settings::default())?.code,
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let delivery = arguments.access_key.as_deref().map(|key| Delivery::to_endpoint(&arguments.firehose, key));
+    if delivery.is_none() {
+        println!("no --access-key: access logs are not delivered");
+    }
+    let config = Config {
+        listen: arguments.listen,
+        origin: arguments.origin.clone(),
+        function: Some(function),
+        delivery,
+        ..Config::default()
+    };
+    runtime::start()?.block_on(async {
+        let emulator = Emulator::start(config).await?;
+        println!("CloudFront listens on http://{} in front of {}", emulator.address, arguments.origin);
+        runtime::stop_signal().await?;
+        let summary = emulator.shutdown().await;
+        println!("{} requests", summary.ledger.len() as u64 + summary.forgotten);
+        if let Some(counts) = summary.delivery {
+            println!("{} log records written, {} delivered", counts.posted, counts.delivered);
+            let lost = counts.failed + counts.dropped;
+            if lost > 0 {
+                bail!("{lost} log records could not be delivered to {}", arguments.firehose);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

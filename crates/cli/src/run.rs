@@ -1,0 +1,76 @@
+//! `rootspan run`: from the first signal to the last.
+
+use std::process::ExitCode;
+
+use rootspan_gateway::config::service::{LogEncoding, LogLevel};
+use rootspan_gateway::config::values::Endpoint;
+use rootspan_gateway::config::{self, CloudFrontSettings, Config, DefaultSettings, Source};
+
+use crate::app::App;
+use crate::arguments::{ConfigArguments, RunArguments};
+use crate::{logging, runtime};
+
+/// Turns the built-in CloudFront receiver on: it is never open without a key.
+const ACCESS_KEY_VARIABLE: &str = "FIREHOSE_ACCESS_KEY";
+
+/// Where Firehose delivers.
+const CLOUDFRONT_PORT: u16 = 4433;
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    let config = match config::load(&sources(&arguments.config)) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    start_logging(&config);
+    runtime::start()?.block_on(async {
+        let app = App::start(&config).await?;
+        announce(&app);
+        runtime::stop_signal().await?;
+        tracing::info!("stopping: what was taken is being stored");
+        app.stop().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What the arguments name, or the built-in configuration.
+pub(crate) fn sources(arguments: &ConfigArguments) -> Vec<Source> {
+    if !arguments.config.is_empty() {
+        return arguments.config.iter().map(|argument| Source::from_argument(argument)).collect();
+    }
+    let cloudfront = std::env::var(ACCESS_KEY_VARIABLE).ok().filter(|key| !key.is_empty()).map(|access_key| {
+        CloudFrontSettings { endpoint: Endpoint { host: "127.0.0.1".to_owned(), port: CLOUDFRONT_PORT }, access_key }
+    });
+    vec![Source::built_in(&DefaultSettings { cloudfront, ..DefaultSettings::default() })]
+}
+
+/// Logs as `service.telemetry.logs` says.
+pub(crate) fn start_logging(config: &Config) {
+    let logs = &config.service.telemetry.logs;
+    let encoding = match logs.encoding {
+        LogEncoding::Console => logging::Encoding::Console,
+        LogEncoding::Json => logging::Encoding::Json,
+    };
+    let level = match logs.level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    logging::start(level, encoding);
+}
+
+fn announce(app: &App) {
+    for address in app.gateway.addresses() {
+        tracing::info!(component = %address.component, protocol = address.protocol, address = %address.address, "listening");
+    }
+    if let Some(address) = app.ui_address() {
+        tracing::info!("web UI on http://{address}/");
+        if app.ui.as_ref().is_some_and(|ui| !ui.has_user_interface()) {
+            tracing::warn!("this binary was built without the web UI; the page says how to build it");
+        }
+    }
+}
