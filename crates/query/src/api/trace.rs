@@ -60,3 +60,6 @@ pub(super) async fn view(
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

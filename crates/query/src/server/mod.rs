@@ -179,3 +179,6 @@ fn listen(bind: Bind) -> Result<tokio::net::TcpListener, StartError> {
         _ => StartError::Listen { address, source },
     })
 }
+
+#[cfg(test)]
+mod tests;
