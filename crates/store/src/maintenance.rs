@@ -135,7 +135,8 @@ impl Maintenance {
             let waited = self.work.changed.wait_timeout_while(state, pause, |state| !has_work(state));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if state.stopped {
+        // Damaged blocks are set aside before the end, or the next start would find them again.
+        if state.stopped && state.damaged.is_empty() {
             return None;
         }
         Some((state.frozen.clone(), std::mem::take(&mut state.damaged)))

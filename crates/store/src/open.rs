@@ -43,6 +43,9 @@ pub(crate) fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Op
     if is_lost {
         contents = adopt(directory.as_ref(), &files, contents.applied_through, &mut report);
         manifest.rewrite(&contents)?;
+    } else if manifest.is_empty() {
+        // So that from now on an empty manifest is a lost one.
+        manifest.rewrite(&contents)?;
     }
     let shared = Shared::new(Arc::clone(&directory), options);
     let (lost, set_aside_blocks) = clean(directory.as_ref(), &files, &mut contents, is_lost, &mut report)?;

@@ -13,6 +13,9 @@ use rootspan_wire::otlp::batch::TraceBatch;
 use super::{IngestError, OpenReport, Options, QueryLimits, SearchPage, SearchRequest, Store, StoredTrace};
 use crate::testing::{NOW, TestSpan, Value, batch, content, trace_id};
 
+mod faults;
+mod model;
+
 pub(crate) fn options() -> Options {
     Options {
         retention: Duration::from_hours(72),
