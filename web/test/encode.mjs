@@ -88,7 +88,7 @@ function encodeRow(trace, row) {
       schemaUrl: '',
     },
     scope: { name: s.lane === 1 ? 'rootspan/cloudfront' : 'io.opentelemetry.tomcat-10.0', version: '2.33.1-alpha', attributes: [] },
-    events: s.events.map((e) => ({ timeUnixNano: at(e.at * 1e6), name: e.name, attributes: e.attributes })),
+    events: s.events.map((e) => ({ timeUnixNano: at(e.at * 1e6 - shift), name: e.name, attributes: e.attributes })),
     links: s.links, dropped: { attributes: 0, events: 0, links: 0 }, shiftNanos: shift, conflicts: [],
   };
 }

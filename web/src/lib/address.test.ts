@@ -18,6 +18,7 @@ describe('addresses', () => {
   it('come back as they were written: trace', () => {
     const address: TraceAddress = {
       traceId: 'ab'.repeat(16), span: '00000000000000aa', from: 1000, to: 2_000_000_000, find: 'db', pathOnly: true, raw: true, closed: ['00000000000000ab', '00000000000000ac'],
+      opened: ['00000000000000ad'], live: true,
     };
     expect(readTrace(address.traceId, params(traceHref(address)))).toEqual(address);
     expect(traceHref({ traceId: 'ab' })).toBe('/trace/ab');

@@ -20,13 +20,16 @@ export interface TraceAddress {
   raw: boolean;
   /** Span ids whose children are hidden. */
   closed: string[];
+  /** Folds that are open, by the span id of their first member. */
+  opened: string[];
+  live: boolean;
 }
 
 /** Where a path leads. */
 export type Route = { page: 'search' } | { page: 'trace'; traceId: string } | { page: 'unknown' };
 
-/** More closed spans than this are not worth an unreadable address. */
-const MOST_CLOSED = 40;
+/** More closed or opened rows than this are not worth an unreadable address. */
+const MOST_LISTED = 40;
 
 export function routeOf(path: string): Route {
   if (path === '/' || path === '/search') return { page: 'search' };
@@ -56,7 +59,9 @@ export function readTrace(traceId: string, params: URLSearchParams): TraceAddres
     find: params.get('find') ?? '',
     pathOnly: params.get('path') === 'only',
     raw: params.get('clock') === 'raw',
-    closed: (params.get('closed') ?? '').split('.').filter((id) => /^[0-9a-f]{16}$/.test(id)),
+    closed: idsOf(params.get('closed')),
+    opened: idsOf(params.get('open')),
+    live: params.get('live') === '1',
   };
 }
 
@@ -70,9 +75,18 @@ export function traceHref(address: Partial<TraceAddress> & { traceId: string }):
   if (address.find) params.set('find', address.find);
   if (address.pathOnly) params.set('path', 'only');
   if (address.raw) params.set('clock', 'raw');
-  const closed = address.closed ?? [];
-  if (closed.length > 0 && closed.length <= MOST_CLOSED) params.set('closed', closed.join('.'));
+  setIds(params, 'closed', address.closed ?? []);
+  setIds(params, 'open', address.opened ?? []);
+  if (address.live) params.set('live', '1');
   return withParams(`/trace/${address.traceId}`, params);
+}
+
+function idsOf(text: string | null): string[] {
+  return (text ?? '').split('.').filter((id) => /^[0-9a-f]{16}$/.test(id));
+}
+
+function setIds(params: URLSearchParams, name: string, ids: string[]): void {
+  if (ids.length > 0 && ids.length <= MOST_LISTED) params.set(name, ids.join('.'));
 }
 
 function withParams(path: string, params: URLSearchParams): string {

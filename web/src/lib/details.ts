@@ -61,9 +61,9 @@ export function valueText(type: string, value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(plain(value)) : String(value);
 }
 
-/** Whether a value can be asked for in a query. */
-export function isQueryable(type: string): boolean {
-  return type === 'string' || type === 'int' || type === 'double' || type === 'bool';
+/** Whether a value can be asked for in a query; numbers that are none cannot. */
+export function isQueryable(type: string, value: unknown): boolean {
+  return type === 'string' || type === 'int' || type === 'bool' || (type === 'double' && Number.isFinite(value));
 }
 
 /** Value of the first attribute with this key. */

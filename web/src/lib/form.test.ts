@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addCondition, attributeCondition, durationLiteral, emptyForm, formToQuery, queryToForm, type SearchForm } from './form';
+import { addCondition, attributeCondition, durationLiteral, emptyForm, formToQuery, queryToForm, serviceIn, type SearchForm } from './form';
 
 const form = (part: Partial<SearchForm>): SearchForm => ({ ...emptyForm(), ...part });
 
@@ -55,6 +55,12 @@ describe('form ⇄ TraceQL', () => {
     expect(durationLiteral('3 µs')).toBe('3us');
     expect(durationLiteral('')).toBeUndefined();
     expect(durationLiteral('-1s')).toBeUndefined();
+  });
+
+  it('finds the service that is asked for', () => {
+    expect(serviceIn('{ duration > 1s || resource.service.name = "a b" }')).toBe('a b');
+    expect(serviceIn('{ resource.service.name != "a" }')).toBe('');
+    expect(serviceIn('{ .service.name = ')).toBe('');
   });
 
   it('adds a condition to any query', () => {

@@ -62,6 +62,13 @@ export function queryToForm(query: string): SearchForm | undefined {
   return form;
 }
 
+/** The service a query asks for, wherever it says so; empty without one. */
+export function serviceIn(query: string): string {
+  const tokens = tokenize(query);
+  const at = tokens.findIndex((token, i) => /^(resource)?\.service\.name$/.test(token.text) && tokens[i + 1]?.text === '=');
+  return at !== -1 && tokens[at + 2]?.kind === 'string' ? stringValue(tokens[at + 2]) : '';
+}
+
 /** Adds a condition to a query without losing what it says. */
 export function addCondition(query: string, condition: string): string {
   const inner = query.trim().replace(/^\{/, '').replace(/\}$/, '').trim();

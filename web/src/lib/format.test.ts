@@ -38,6 +38,8 @@ it('gives axis times the digits their step needs', () => {
 
 it('keeps nanoseconds in ISO times', () => {
   expect(isoTime('1764094203123456789')).toBe('2025-11-25T18:10:03.123456789Z');
+  expect(isoTime('-1')).toBe('1969-12-31T23:59:59.999999999Z');
+  expect(isoTime('-170141183460469231731687303715884105728')).toContain('ns');
   expect(isoTime('18446744073709551615')).toBe('2554-07-21T23:34:33.709551615Z');
 });
 

@@ -65,7 +65,7 @@ export function formatRate(perSecond: number): string {
 
 /** Nanoseconds since the epoch, from their decimal text, as milliseconds. */
 export function nanosToMillis(nanos: string): number {
-  return Number(BigInt(nanos) / 1_000_000n);
+  return Number((BigInt(nanos) - fraction(nanos, 1_000_000n)) / 1_000_000n);
 }
 
 /** `2026-11-25 19:10:03.123 +01:00` in the viewer's zone. */
@@ -85,11 +85,10 @@ export function formatShortTime(millis: number, now: number): string {
 
 /** `2026-11-25T18:10:03.123456789Z`, exact. */
 export function isoTime(nanos: string): string {
-  const all = BigInt(nanos);
-  const time = new Date(Number(all / 1_000_000n));
-  if (Number.isNaN(time.getTime())) return nanos;
-  const fraction = (all % 1_000_000_000n).toString().padStart(9, '0');
-  return time.toISOString().replace(/\.\d{3}Z$/, `.${fraction}Z`);
+  const time = new Date(nanosToMillis(nanos));
+  if (Number.isNaN(time.getTime())) return `${nanos} ns`;
+  const digits = fraction(nanos, 1_000_000_000n).toString().padStart(9, '0');
+  return time.toISOString().replace(/\.\d{3}Z$/, `.${digits}Z`);
 }
 
 /** `0.4 s ago`. */
@@ -98,6 +97,11 @@ export function formatAgo(millis: number): string {
   if (millis < 3_600_000) return `${formatDuration(millis * 1e6)} ago`;
   if (millis < 172_800_000) return `${threeDigits(millis / 3_600_000)} h ago`;
   return `${threeDigits(millis / 86_400_000)} days ago`;
+}
+
+/** What is left over a whole unit, also before 1970. */
+function fraction(nanos: string, unit: bigint): bigint {
+  return ((BigInt(nanos) % unit) + unit) % unit;
 }
 
 function formatLong(nanos: number): string {

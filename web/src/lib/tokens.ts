@@ -14,8 +14,8 @@ export interface Token {
 }
 
 const NUMBER = /^-?\d+(\.\d+)?(ns|us|µs|ms|s|m|h|d)?(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))*/;
-// Keys may hold quoted parts: span."with space".
-const WORD = /^\.?[A-Za-z_](?:[\w.:/\-]|"(?:[^"\\]|\\.)*")*/;
+// A key runs to the next blank, bracket, comma or comparison; it may hold quoted parts: span."with space".
+const WORD = /^(?:[A-Za-z_]|\.(?=[A-Za-z_"]))(?:[^\s{}()=~!<>&|^,"`]|"(?:[^"\\]|\\.)*")*/;
 const OPERATOR = /^(&&|\|\||!=|=~|!~|>=|<=|=|>|<|!|\+|-|\*|\/|%|\^)/;
 
 /** Splits a query; never fails. */

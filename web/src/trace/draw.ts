@@ -13,7 +13,7 @@ import { LanePatterns } from './patterns';
 export const ROW_HEIGHT = 24;
 export const SIDE = 8;
 /** Room for the duration behind a bar that reaches the end. */
-const LABEL_ROOM = 72;
+const LABEL_ROOM = 64;
 const BAR_TOP = 5;
 const BAR_HEIGHT = 14;
 const LABEL_GAP = 5;
@@ -106,10 +106,11 @@ class Painter {
   }
 
   fold(index: number, y: number): void {
-    const { model, starts, palette } = this.#scene;
+    const { model, starts, palette, matching } = this.#scene;
     const fold = model.folds[index];
     const [left, right] = this.#extent(fold.start, fold.end);
     const row = fold.members[0];
+    this.#context.globalAlpha = matching.size > 0 && !matching.has(model.view.operation[row]) ? 0.3 : 1;
     this.#context.fillStyle = palette.line;
     this.#context.fillRect(left, y + ROW_HEIGHT / 2 - 1, right - left, 2);
     this.#context.fillStyle = this.#colour(row);
@@ -123,6 +124,7 @@ class Painter {
       drawnTo = to;
     }
     if (fold.onPath) for (const member of fold.members) this.#path(member, y);
+    this.#context.globalAlpha = 1;
     this.#label(`${formatDuration(fold.total)} in all`, left, right, y, fold.errors > 0);
   }
 
@@ -201,7 +203,9 @@ class Painter {
     if (x < 0) {
       x = Math.min(right, width) - room - LABEL_GAP;
       context.fillStyle = palette.bg;
-      context.fillRect(x - 3, y + BAR_TOP, room + 6, BAR_HEIGHT);
+      // To the end of the bar, so that no sliver of it is left behind the text.
+      const end = Math.min(right, width);
+      context.fillRect(x - 3, y + BAR_TOP, end - x + 3, BAR_HEIGHT + 2);
     }
     context.fillStyle = isError ? palette.error : palette.textDim;
     context.fillText(content, x, y + ROW_HEIGHT / 2 + 0.5);

@@ -13,10 +13,15 @@ export interface Selection {
   ref: number;
 }
 
+/** More ids than this do not fit into an address anyway. */
+const MOST_IDS = 100;
+
 export class Session {
   readonly model: TraceModel;
   /** Nanoseconds the time axis covers. */
   readonly whole: number;
+  /** Where the rows are scrolled to; kept when a newer answer takes the place of this one. */
+  scrollTop = 0;
   collapsed = $state.raw<ReadonlySet<number>>(new Set());
   unfolded = $state.raw<ReadonlySet<number>>(new Set());
   pathOnly = $state(false);
@@ -45,13 +50,15 @@ export class Session {
     this.find = address.find;
     const closed = address.closed.map((id) => rowOfSpanId(view, id)).filter((row) => row !== -1);
     this.collapsed = new Set(closed);
+    const opened = address.opened.map((id) => rowOfSpanId(view, id)).filter((row) => row !== -1);
+    this.unfolded = new Set(opened.map((row) => this.model.foldOf[row]).filter((fold) => fold !== -1));
     const row = address.span === '' ? -1 : rowOfSpanId(view, address.span);
     if (row !== -1) this.selectSpan(row);
   }
 
-  /** What the address says about this. */
-  address(): TraceAddress {
-    const { view } = this.model;
+  /** What the address says about this; whether it is live is the page's to know. */
+  address(): Omit<TraceAddress, 'live'> {
+    const { view, folds } = this.model;
     const zoomed = !isWhole(this.viewport, this.whole);
     return {
       traceId: view.header.traceId,
@@ -61,7 +68,8 @@ export class Session {
       find: this.find,
       pathOnly: this.pathOnly,
       raw: this.raw,
-      closed: [...this.collapsed].slice(0, 1000).map((row) => spanIdOf(view, row)),
+      closed: [...this.collapsed].slice(0, MOST_IDS).map((row) => spanIdOf(view, row)),
+      opened: [...this.unfolded].slice(0, MOST_IDS).map((fold) => spanIdOf(view, folds[fold].members[0])),
     };
   }
 

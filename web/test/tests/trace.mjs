@@ -71,6 +71,10 @@ export const traceTests = [
     await page.getByText('8 similar spans of upstream').waitFor();
     await page.getByRole('button', { name: 'Show each' }).click();
     assert.equal(await grid(page).getByRole('row').count(), before + 8);
+    await page.waitForFunction(() => location.search.includes('open='));
+    await page.reload();
+    await grid(page).getByText('×8').click();
+    assert.equal(await grid(page).getByRole('row').count(), before + 8, 'still open after a reload');
     await page.keyboard.press('ArrowLeft');
     await page.waitForFunction((count) => document.querySelectorAll('[role=row]').length === count, before);
   }],
@@ -138,7 +142,7 @@ export const traceTests = [
     await page.getByText('1 span names a parent that was not received').waitFor();
     const row = grid(page).getByRole('row', { name: /^downstream, POST \/orders/ });
     const shifted = await row.getAttribute('aria-label');
-    await page.getByRole('button', { name: 'Raw times' }).first().click();
+    await page.getByRole('button', { name: 'Raw times' }).click();
     assert.notEqual(await row.getAttribute('aria-label'), shifted);
     await page.waitForFunction(() => location.search.includes('clock=raw'));
     await row.click();
@@ -162,6 +166,16 @@ export const traceTests = [
     assert.equal(await page.evaluate(() => window.hacked), undefined);
     assert.equal(await page.locator('main img, main script').count(), 0);
     assert.ok((await page.getByRole('complementary').innerText()).includes('<img src=x onerror='));
+  }],
+
+  ['trace: live asks again and keeps what is shown', async (context) => {
+    const page = await openTrace(context, context.traces.good);
+    await grid(page).getByRole('row', { name: /^nginx/ }).click();
+    await page.getByRole('button', { name: 'Live' }).click();
+    const again = await page.waitForResponse(/\/view$/, { timeout: 15_000 });
+    assert.equal(again.status(), 200);
+    assert.match(await active(page), /^nginx/);
+    await page.waitForFunction(() => location.search.includes('live=1') && location.search.includes('span='));
   }],
 
   ['trace: one that is not there', async ({ open, url }) => {
