@@ -4,14 +4,15 @@ use std::process::Command;
 
 use crate::{setup, stage};
 
-/// Builds the optimised benchmark and runs it; arguments are handed on.
+/// Builds the optimised binary and the driver, then measures; an argument is the number of spans.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     setup::ensure(&[setup::CC])?;
     let root = setup::root()?;
     stage::run(
         Command::new("cargo")
-            .args(["run", "--release", "--package", "rootspan-bench", "--"])
-            .args(arguments)
+            .args(["build", "--release", "--package", "rootspan-cli", "--package", "rootspan-bench"])
             .current_dir(&root),
-    )
+    )?;
+    let release = setup::target_folder(&root).join("release");
+    stage::run(Command::new(release.join("rootspan-bench")).arg(release.join("rootspan")).args(arguments))
 }

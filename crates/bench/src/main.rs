@@ -1,1 +1,37 @@
-fn main() {}
+//! Measures the real binary from outside: OTLP/gRPC in, HTTP out, `/proc` for what it cost.
+//!
+//! `rootspan-bench BINARY [SPANS]` prints the table of docs/benchmarks.md; `cargo xtask bench` builds both first.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod ask;
+mod disk;
+mod phases;
+mod sender;
+mod server;
+mod workload;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use phases::Row;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let binary: PathBuf = arguments.next().context("usage: rootspan-bench BINARY [SPANS]")?.into();
+    let spans = arguments.next().map_or(Ok(1_000_000), |spans| spans.parse()).context("SPANS is a number")?;
+    let folder = std::env::temp_dir().join(format!("rootspan-bench-{}", std::process::id()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(phases::all(&binary, &folder, spans));
+    // The folder is ours; a failure to remove it is no failure of the measurement.
+    let _removed = std::fs::remove_dir_all(&folder);
+    print(&outcome?);
+    Ok(())
+}
+
+fn print(rows: &[Row]) {
+    println!("\n| | measured |\n|---|---|");
+    for row in rows {
+        println!("| {} | {} |", row.name, row.value);
+    }
+}
