@@ -1,10 +1,11 @@
 //! `cargo xtask test`: everything that must hold, in stages that can also be run by name.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::bail;
 
-use crate::{setup, stage, tidy};
+use crate::{browser, setup, stage, tidy};
 
 /// A stage: its name, what it proves, and the body.
 type Stage = (&'static str, &'static str, fn() -> anyhow::Result<()>);
@@ -20,7 +21,7 @@ const STAGES: &[Stage] = &[
     ("edge", "the edge function under Node and njs", edge),
     ("pages", "the pages in Chromium against fixed data", pages),
     ("demo", "requests against traces, in every scenario", demo),
-    ("browser", "the demo's traces in Chromium; makes the screenshots of the README", browser),
+    ("browser", "the demo's traces in Chromium; makes the screenshots of the README", screenshots),
 ];
 
 /// Runs the stages called `names`, or all.
@@ -54,10 +55,8 @@ fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     stage::run(Command::new("cargo").args(arguments).current_dir(setup::root()?))
 }
 
-fn npm(folder: &str, script: &str, environment: &[(&str, &str)]) -> anyhow::Result<()> {
-    let mut command = Command::new("npm");
-    command.args(["run", "--silent", script]).current_dir(setup::root()?.join(folder));
-    stage::run(command.envs(environment.iter().copied()))
+fn npm(folder: &str, script: &str) -> anyhow::Result<()> {
+    stage::run(Command::new("npm").args(["run", "--silent", script]).current_dir(setup::root()?.join(folder)))
 }
 
 fn format() -> anyhow::Result<()> {
@@ -66,8 +65,8 @@ fn format() -> anyhow::Result<()> {
 
 fn ui() -> anyhow::Result<()> {
     setup::web_ui()?;
-    npm("web", "check", &[])?;
-    npm("web", "test", &[])
+    npm("web", "check")?;
+    npm("web", "test")
 }
 
 fn clippy() -> anyhow::Result<()> {
@@ -79,11 +78,11 @@ fn rust() -> anyhow::Result<()> {
 }
 
 fn edge() -> anyhow::Result<()> {
-    npm("edge-functions", "test", &[])
+    npm("edge-functions", "test")
 }
 
 fn pages() -> anyhow::Result<()> {
-    npm("web", "test:pages", &[])
+    npm("web", "test:pages")
 }
 
 /// The binary that the tests built, without optimisation.
@@ -101,7 +100,6 @@ fn demo() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn browser() -> anyhow::Result<()> {
-    let binary = binary()?;
-    npm("web", "test:demo", &[("ROOTSPAN", &binary)])
+fn screenshots() -> anyhow::Result<()> {
+    browser::run(Path::new(&binary()?))
 }
