@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod b3;
 pub mod conventions;
 pub mod edge_id;
 pub mod ids;
@@ -15,3 +16,4 @@ pub mod sampling;
 pub mod span;
 pub mod time;
 pub mod trace_context;
+pub mod xray;

@@ -5,9 +5,8 @@
 //!
 //! ## Other propagators
 //!
-//! The CDN also meets B3 (one header, or several `X-B3-…`) and `X-Amzn-Trace-Id`. Each becomes one module beside this
-//! one, `b3` and `xray`, that reads its headers into a [`TraceParent`] and prints one back; nothing else of the product
-//! needs to know them. They are not written yet.
+//! [`crate::b3`] and [`crate::xray`] read their headers into ids and a sampling decision, and print a [`TraceParent`] in
+//! their form; nothing else of the product needs to know them.
 //!
 //! The same rules are implemented once more in JavaScript by the edge function. `testdata/propagation/` holds the
 //! vectors that both run.
