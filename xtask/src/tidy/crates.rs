@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("query", &["model", "wire", "journal", "traceql", "analytics", "store"]),
     ("edge", &["model", "wire"]),
     ("demo", &["model"]),
+    ("nginx-module", &["model", "wire"]),
     ("testkit", &["model", "wire"]),
     ("cli", &["model", "wire", "journal", "traceql", "analytics", "store", "gateway", "query", "edge", "demo"]),
     ("bench", &["model", "wire", "journal", "traceql", "analytics", "store", "testkit", "query"]),

@@ -1,0 +1,364 @@
+//! Writes the spans of a request, with the names of OpenTelemetry's HTTP conventions (1.44).
+
+use std::borrow::Cow;
+
+use rootspan_model::conventions::{PEER_SERVICE, error, http};
+use rootspan_model::ids::SpanId;
+use rootspan_model::span::{SpanKind, StatusCode};
+use rootspan_model::time::UnixNanos;
+use rootspan_wire::otlp::field;
+use rootspan_wire::otlp::write::{SpanParts, Value, put_attribute, put_span};
+
+use crate::context::Context;
+
+/// Longest value of an attribute, in bytes; what is beyond is cut. An URI alone may have as many kilobytes as nginx has
+/// buffers for.
+const MAX_VALUE_BYTES: usize = 4096;
+
+/// OTLP's flag bits: that the next one means something, and that the parent is in another process.
+const FLAG_HAS_IS_REMOTE: u32 = 0x100;
+const FLAG_IS_REMOTE: u32 = 0x200;
+
+/// The status with which nginx logs that the client went away.
+const CLIENT_CLOSED_REQUEST: u32 = 499;
+
+/// What is known of a request when it is logged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served<'r> {
+    /// The method as received; empty if the request line could not be read.
+    pub(crate) method: &'r [u8],
+    /// The path as received, without query.
+    pub(crate) path: &'r [u8],
+    /// The query, without `?`.
+    pub(crate) query: &'r [u8],
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// The status that was sent, 0 if none was.
+    pub(crate) status: u32,
+    /// The name of the location.
+    pub(crate) route: &'r [u8],
+    /// `Host` or its HTTP/2 equivalent, without port.
+    pub(crate) host: &'r [u8],
+    /// The port that was connected to, 0 for a Unix socket.
+    pub(crate) port: u16,
+    /// The client's address as nginx sees it (`$remote_addr`).
+    pub(crate) client_address: &'r [u8],
+    /// The client's port, 0 for a Unix socket.
+    pub(crate) client_port: u16,
+    /// `1.1`, `2`, …; empty if unknown.
+    pub(crate) protocol: &'static str,
+    /// `User-Agent`.
+    pub(crate) user_agent: Option<&'r [u8]>,
+    /// Bytes received, with the head.
+    pub(crate) request_bytes: u64,
+    /// Bytes sent, with the head.
+    pub(crate) response_bytes: u64,
+    /// When the request ended.
+    pub(crate) ended: UnixNanos,
+}
+
+/// One request to an upstream server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Try<'r> {
+    /// `127.0.0.1:8080` or `unix:/path`.
+    pub(crate) peer: &'r [u8],
+    /// nginx's status: the upstream's if it sent a head, else nginx's verdict (502, 504), or 0.
+    pub(crate) status: u32,
+    /// Until connected, in milliseconds.
+    pub(crate) connect_millis: Option<u64>,
+    /// Until the head had come.
+    pub(crate) header_millis: Option<u64>,
+    /// Until the end.
+    pub(crate) response_millis: Option<u64>,
+    /// Bytes that came from the upstream.
+    pub(crate) received_bytes: u64,
+    /// Bytes that went to it.
+    pub(crate) sent_bytes: u64,
+}
+
+/// The upstream's side of a request.
+#[derive(Debug)]
+pub(crate) struct Upstream<'r> {
+    /// Tries in order, never empty.
+    pub(crate) tries: Vec<Try<'r>>,
+    /// Name of the `upstream` block or host in `proxy_pass`.
+    pub(crate) name: &'r [u8],
+    /// `http://`, `https://`; empty for protocols that are not HTTP.
+    pub(crate) scheme: &'r [u8],
+    /// Path and query as sent; empty if unknown.
+    pub(crate) uri: &'r [u8],
+    /// nginx's clock when the last try began.
+    pub(crate) last_started_millis: u64,
+    /// nginx's clock now.
+    pub(crate) now_millis: u64,
+}
+
+/// The method as the conventions want it, and its original if it is none that they know.
+fn method(received: &[u8]) -> (&'static str, bool) {
+    const KNOWN: [&str; 10] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"];
+    KNOWN.iter().find(|known| known.as_bytes() == received).map_or(("_OTHER", false), |known| (*known, true))
+}
+
+/// Writes the SERVER span. `name` replaces the name, `attributes` adds some.
+pub(crate) fn put_server(
+    out: &mut Vec<u8>,
+    context: &Context,
+    served: &Served<'_>,
+    name: Option<&[u8]>,
+    attributes: impl FnOnce(&mut Vec<u8>),
+) {
+    let (method, is_known) = method(served.method);
+    let route = text(served.route);
+    let name = name.map_or_else(|| default_name(if is_known { method } else { "HTTP" }, &route), text);
+    let is_error = served.status >= 500;
+    let parts = SpanParts {
+        trace_id: context.trace_id,
+        span_id: context.span_id,
+        parent_span_id: context.parent.span_id,
+        trace_state: context.decision().map(|decision| decision.state.as_str()).unwrap_or_default(),
+        flags: u32::from(context.flags().0)
+            | FLAG_HAS_IS_REMOTE
+            | if context.parent.span_id.is_valid() { FLAG_IS_REMOTE } else { 0 },
+        name: &name,
+        kind: SpanKind::Server,
+        start: context.started,
+        end: served.ended.max(context.started),
+        status: if is_error { StatusCode::Error } else { StatusCode::Unset },
+        status_message: "",
+    };
+    put_span(out, &parts, |out| {
+        put(out, http::REQUEST_METHOD, method);
+        if !is_known && !served.method.is_empty() {
+            put(out, http::REQUEST_METHOD_ORIGINAL, &*text(served.method));
+        }
+        if !served.path.is_empty() {
+            put(out, http::URL_PATH, &*text(served.path));
+        }
+        if !served.query.is_empty() {
+            put(out, http::URL_QUERY, &*text(&redact(served.query)));
+        }
+        put(out, http::URL_SCHEME, served.scheme);
+        if served.status != 0 {
+            put(out, http::RESPONSE_STATUS_CODE, served.status);
+        }
+        match served.status {
+            0 => put(out, error::TYPE, "no_response"),
+            CLIENT_CLOSED_REQUEST => put(out, error::TYPE, "client_closed_request"),
+            500.. => put(out, error::TYPE, &*status_text(served.status)),
+            _ => {}
+        }
+        if !route.is_empty() {
+            put(out, http::ROUTE, &*route);
+        }
+        if !served.host.is_empty() {
+            put(out, http::SERVER_ADDRESS, &*text(served.host));
+        }
+        if served.port != 0 {
+            put(out, http::SERVER_PORT, served.port);
+        }
+        put(out, http::CLIENT_ADDRESS, &*text(served.client_address));
+        if served.client_port != 0 {
+            put(out, http::CLIENT_PORT, served.client_port);
+        }
+        if !served.protocol.is_empty() {
+            put(out, http::NETWORK_PROTOCOL_VERSION, served.protocol);
+        }
+        if let Some(user_agent) = served.user_agent {
+            put(out, http::USER_AGENT_ORIGINAL, &*text(user_agent));
+        }
+        put(out, http::REQUEST_SIZE, served.request_bytes.cast_signed());
+        put(out, http::RESPONSE_SIZE, served.response_bytes.cast_signed());
+        attributes(out);
+    });
+}
+
+/// Puts one attribute that the configuration adds.
+pub(crate) fn put_configured(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    put(out, key, &*text(value));
+}
+
+/// Writes a CLIENT span for each try. The last one has the id that the upstream saw, for nginx builds the request to it
+/// once; those before get ids of `new_id`.
+pub(crate) fn put_clients(
+    out: &mut Vec<u8>,
+    context: &Context,
+    served: &Served<'_>,
+    upstream: &Upstream<'_>,
+    mut new_id: impl FnMut() -> SpanId,
+) {
+    let (method, is_known) = method(served.method);
+    let Some(last) = upstream.tries.len().checked_sub(1) else { return };
+    // What begins or ends in the same turn of the event loop as the request has its exact time; nginx's milliseconds
+    // say the rest.
+    let after_made = upstream.last_started_millis.saturating_sub(context.made_millis);
+    let mut start = later(context.made, after_made);
+    let mut spans = Vec::with_capacity(upstream.tries.len());
+    for (index, tried) in upstream.tries.iter().enumerate().rev() {
+        let took = tried.response_millis.unwrap_or_default();
+        let end = if index == last {
+            let ended_millis = upstream.last_started_millis.saturating_add(took);
+            earlier(served.ended, upstream.now_millis.saturating_sub(ended_millis))
+        } else {
+            let end = start;
+            start = earlier(start, took).max(context.made);
+            end
+        };
+        spans.push((index, tried, start, end.max(start)));
+    }
+    for (index, tried, start, end) in spans.into_iter().rev() {
+        let outcome = outcome(tried);
+        let parts = SpanParts {
+            trace_id: context.trace_id,
+            span_id: context.client_span_id().filter(|_| index == last).unwrap_or_else(&mut new_id),
+            parent_span_id: context.span_id,
+            trace_state: context.decision().map(|decision| decision.state.as_str()).unwrap_or_default(),
+            flags: u32::from(context.flags().0) | FLAG_HAS_IS_REMOTE,
+            name: if is_known { method } else { "HTTP" },
+            kind: SpanKind::Client,
+            start,
+            end,
+            status: if outcome.error.is_some() { StatusCode::Error } else { StatusCode::Unset },
+            status_message: "",
+        };
+        put_span(out, &parts, |out| {
+            put(out, http::REQUEST_METHOD, method);
+            put_peer(out, upstream, tried);
+            if let Some(status) = outcome.status {
+                put(out, http::RESPONSE_STATUS_CODE, status);
+            }
+            if let Some(kind) = &outcome.error {
+                put(out, error::TYPE, &**kind);
+            }
+            if index > 0 {
+                put(out, http::REQUEST_RESEND_COUNT, i64::try_from(index).unwrap_or(i64::MAX));
+            }
+            for (key, millis) in [
+                ("nginx.upstream.connect_time", tried.connect_millis),
+                ("nginx.upstream.header_time", tried.header_millis),
+                ("nginx.upstream.response_time", tried.response_millis),
+            ] {
+                if let Some(millis) = millis {
+                    put(out, key, seconds(millis));
+                }
+            }
+            if tried.received_bytes > 0 {
+                put(out, http::RESPONSE_SIZE, tried.received_bytes.cast_signed());
+            }
+        });
+    }
+}
+
+fn put_peer(out: &mut Vec<u8>, upstream: &Upstream<'_>, tried: &Try<'_>) {
+    let peer = text(tried.peer);
+    if !upstream.scheme.is_empty() && !upstream.uri.is_empty() {
+        let (scheme, uri) = (text(upstream.scheme), text(upstream.uri));
+        put(out, http::URL_FULL, format!("{scheme}{}{uri}", text(upstream.name)).as_str());
+    }
+    let port = peer.rsplit_once(':').and_then(|(address, port)| Some((address, port.parse::<u16>().ok()?)));
+    match port {
+        Some((address, port)) => {
+            put(out, http::NETWORK_PEER_ADDRESS, address.trim_matches(['[', ']']));
+            put(out, http::NETWORK_PEER_PORT, port);
+            put(out, http::SERVER_PORT, port);
+        }
+        None => put(out, http::NETWORK_PEER_ADDRESS, &*peer),
+    }
+    let name = if upstream.name.is_empty() { peer } else { text(upstream.name) };
+    put(out, http::SERVER_ADDRESS, &*name);
+    put(out, PEER_SERVICE, &*name);
+}
+
+/// How a try ended.
+struct TryOutcome {
+    /// What the upstream answered, if it did.
+    status: Option<u32>,
+    /// `error.type`
+    error: Option<Cow<'static, str>>,
+}
+
+fn outcome(tried: &Try<'_>) -> TryOutcome {
+    // Without a head from the upstream the status is nginx's own verdict.
+    if tried.header_millis.is_none() {
+        let error = match tried.status {
+            504 => "timeout",
+            CLIENT_CLOSED_REQUEST => "client_closed_request",
+            0 => "aborted",
+            _ if tried.sent_bytes == 0 => "connect_failed",
+            _ if tried.received_bytes == 0 => "connection_closed",
+            _ => "invalid_response",
+        };
+        return TryOutcome { status: None, error: Some(error.into()) };
+    }
+    let error = (tried.status >= 400).then(|| status_text(tried.status));
+    TryOutcome { status: Some(tried.status).filter(|status| *status != 0), error }
+}
+
+fn status_text(status: u32) -> Cow<'static, str> {
+    match status {
+        500 => "500".into(),
+        502 => "502".into(),
+        503 => "503".into(),
+        504 => "504".into(),
+        _ => status.to_string().into(),
+    }
+}
+
+fn default_name<'a>(method: &'a str, route: &str) -> Cow<'a, str> {
+    if route.is_empty() { method.into() } else { format!("{method} {route}").into() }
+}
+
+#[inline]
+fn put<'a>(out: &mut Vec<u8>, key: &str, value: impl Into<Value<'a>>) {
+    put_attribute(out, field::span::ATTRIBUTES, key, value);
+}
+
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1_000.0
+}
+
+fn later(time: UnixNanos, millis: u64) -> UnixNanos {
+    UnixNanos(time.0.saturating_add(millis.saturating_mul(1_000_000)))
+}
+
+fn earlier(time: UnixNanos, millis: u64) -> UnixNanos {
+    UnixNanos(time.0.saturating_sub(millis.saturating_mul(1_000_000)))
+}
+
+/// Text of at most [`MAX_VALUE_BYTES`]; what is not UTF-8 becomes replacement characters, as OTLP demands.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    if bytes.len() <= MAX_VALUE_BYTES {
+        return String::from_utf8_lossy(bytes);
+    }
+    let cut = bytes.get(..MAX_VALUE_BYTES).unwrap_or(bytes);
+    // A character that the cut divides is left out, not replaced.
+    let whole = match std::str::from_utf8(cut) {
+        Err(fault) if fault.error_len().is_none() => cut.get(..fault.valid_up_to()).unwrap_or(cut),
+        _ => cut,
+    };
+    String::from_utf8_lossy(whole)
+}
+
+/// Parameters whose values are credentials of signed URLs (HTTP conventions, `url.query`).
+const SECRET_PARAMETERS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
+
+fn redact(query: &[u8]) -> Cow<'_, [u8]> {
+    let is_secret = |part: &[u8]| {
+        SECRET_PARAMETERS
+            .iter()
+            .any(|name| part.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
+    };
+    if !query.split(|byte| *byte == b'&').any(is_secret) {
+        return query.into();
+    }
+    let parts: Vec<Cow<'_, [u8]>> = query
+        .split(|byte| *byte == b'&')
+        .map(|part| match part.iter().position(|byte| *byte == b'=') {
+            Some(at) if is_secret(part) => [part.get(..=at).unwrap_or_default(), b"REDACTED"].concat().into(),
+            _ => part.into(),
+        })
+        .collect();
+    parts.join(&b'&').into()
+}
+
+#[cfg(test)]
+mod tests;
