@@ -75,7 +75,7 @@ function search(url, traces, response) {
   const bad = q.indexOf('==');
   if (bad !== -1) {
     const offset = Buffer.byteLength(q.slice(0, bad));
-    return sendJson(response, 400, { error: { message: 'Expected a value after `=`, found `=`.', hint: 'Equality is a single `=`.', position: { offset, line: 1, column: bad + 1 } } });
+    return sendJson(response, 400, { error: { message: 'unexpected `==`', hint: 'equality is written `=`', position: { offset, line: 1, column: bad + 1 } } });
   }
   const service = /service\.name = "([^"]*)"/.exec(q)?.[1];
   const wanted = traces.all.filter((t) => (service === undefined || t.spans.some((s) => s.service === service)) && (!q.includes('status = error') || t.errors > 0));

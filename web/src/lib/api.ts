@@ -126,12 +126,17 @@ async function request(path: string, signal?: AbortSignal): Promise<Response> {
   return response;
 }
 
+/** The server's messages begin small, to be put after other words; here they stand alone. */
+function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 async function failure(path: string, response: Response): Promise<ApiError> {
   const text = await response.text();
   const detail = `GET ${path}: ${response.status} ${text.slice(0, 2000)}`;
   try {
     const { error } = JSON.parse(text) as { error: { message: string; hint?: string; position?: { offset: number } } };
-    return new ApiError(error.message, response.status, error.hint ?? '', error.position?.offset, detail);
+    return new ApiError(sentence(error.message), response.status, sentence(error.hint ?? ''), error.position?.offset, detail);
   } catch {
     return new ApiError(`rootspan answered ${response.status}.`, response.status, '', undefined, detail);
   }

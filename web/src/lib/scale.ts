@@ -10,5 +10,5 @@ export function barScale(values: number[]): { end: number; cuts: boolean } {
   const longest = sorted[sorted.length - 1];
   const most = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.9))];
   if (most <= 0 || longest <= most * OUTLIER) return { end: longest, cuts: false };
-  return { end: most * 1.25, cuts: true };
+  return { end: sorted.findLast((value) => value <= most * OUTLIER) ?? most, cuts: true };
 }

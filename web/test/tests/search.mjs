@@ -67,7 +67,7 @@ export const searchTests = [
     await page.goto(url);
     await query(page).fill('{ name == "é" }');
     await query(page).press('Enter');
-    await page.getByText('Equality is a single').waitFor();
+    await page.getByText('Equality is written').waitFor();
     assert.equal(await page.locator('mark').innerText(), '=');
     assert.equal(await query(page).getAttribute('aria-invalid'), 'true');
   }],
