@@ -312,12 +312,14 @@ fn traceparent_in_headers(headers: &str) -> Result<Option<TraceParent>, Unplaced
     if headers.len() < CUT_AT { Ok(None) } else { Err(Unplaced::UnknownTrace) }
 }
 
-/// `{METHOD} {route}`: a configured route, else the cache behaviour, else the method alone.
+/// `{METHOD} {route}`: a configured route, else the cache behaviour, else the method alone. The default behaviour, `*`,
+/// says nothing about the request, so it is no name.
 fn span_name(record: &Record<'_>, routes: &[Route]) -> String {
     let method = attributes::known_method(record).unwrap_or("HTTP");
     let path = attributes::path(record).unwrap_or_default();
     let route = routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
-    match route.or_else(|| record.get(Field::CacheBehavior)) {
+    let behavior = record.get(Field::CacheBehavior).filter(|pattern| *pattern != "*");
+    match route.or(behavior) {
         Some(route) => format!("{method} {route}"),
         None => method.to_owned(),
     }

@@ -263,6 +263,7 @@ fn names_come_from_routes_then_behaviours() {
     assert_eq!(name("/api/items/", "/api/*"), "GET /api/*");
     assert_eq!(name("/api/items?id=7", "*"), "GET /api/items");
     assert_eq!(name("/static/js/app.js", "*"), "GET /static/*");
+    assert_eq!(name("/other", "*"), "GET");
     assert_eq!(name("/other", "-"), "GET");
 }
 
