@@ -4,6 +4,8 @@
 //! ingest_bench generate FILE [SPANS] [ROOT_DELAY_SECONDS]   OTLP requests, each with its length before it
 //! ingest_bench ingest FILE DIRECTORY                        OTLP → durable → sealed, closed
 //! ingest_bench query DIRECTORY                              warm queries
+//! ingest_bench lookup DIRECTORY TIMES                       the newest traces by id, again and again
+//! ingest_bench columns FILE                                 what each column of a block takes
 //! ```
 #![expect(clippy::print_stdout, reason = "a command's result")]
 
@@ -15,6 +17,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use rootspan_journal::directory::files::FilesDirectory;
 use rootspan_model::ids::TraceId;
 use rootspan_model::time::UnixNanos;
@@ -35,6 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         [_, "generate", file, spans, delay] => write_requests(file, spans.parse()?, delay.parse()?),
         [_, "ingest", file, directory] => ingest(file, directory),
         [_, "query", directory] => query(directory),
+        [_, "lookup", directory, times] => lookup(directory, times.parse()?),
+        [_, "columns", file] => columns(file),
         _ => Err("usage: ingest_bench generate FILE [SPANS] [DELAY] | ingest FILE DIRECTORY | query DIRECTORY".into()),
     }
 }
@@ -187,5 +192,45 @@ fn by_id(store: &Store, limits: &QueryLimits, ids: &[TraceId]) -> Result<(), Box
     let begun = Instant::now();
     store.trace(&TraceId::new([7; 16]), limits)?;
     println!("absent trace: {:?}", begun.elapsed());
+    Ok(())
+}
+
+fn lookup(directory: &str, times: u32) -> Result<(), Box<dyn Error>> {
+    let store = open(directory)?;
+    let limits = QueryLimits { deadline: Duration::from_secs(30), bytes: u64::MAX, cancel: Arc::default() };
+    let request = SearchRequest { query: parse("{}")?, start: None, end: None, limit: 1000, after: None };
+    let page = store.search(&request, &limits)?;
+    let ids: Vec<TraceId> = page.traces.iter().map(|trace| trace.trace_id).collect();
+    let begun = Instant::now();
+    let (mut lookups, mut spans) = (0, 0);
+    for _ in 0..times {
+        for id in &ids {
+            spans += store.trace(id, &limits)?.ok_or("a trace is gone")?.batch.span_count();
+            lookups += 1;
+        }
+    }
+    println!(
+        "{lookups} lookups, {:.1} spans each, {:?} each",
+        spans as f64 / f64::from(lookups),
+        begun.elapsed() / lookups
+    );
+    Ok(())
+}
+
+fn columns(file: &str) -> Result<(), Box<dyn Error>> {
+    let reader = SerializedFileReader::new(File::open(file)?)?;
+    let group = reader.metadata().row_group(0);
+    for column in group.columns() {
+        println!(
+            "{:>8} bytes, {:>8} uncompressed, {}",
+            column.compressed_size(),
+            column.uncompressed_size(),
+            column.column_path()
+        );
+    }
+    let footer = reader.metadata().file_metadata().key_value_metadata();
+    for value in footer.into_iter().flatten() {
+        println!("{} = {}", value.key, value.value.as_deref().unwrap_or_default());
+    }
     Ok(())
 }

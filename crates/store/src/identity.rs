@@ -11,7 +11,7 @@ use rootspan_wire::otlp::protobuf::Reader;
 use rootspan_wire::otlp::view::Span;
 use rootspan_wire::otlp::write;
 
-use crate::block::rebuild::LooseSpan;
+use crate::block::loose::LooseSpan;
 
 /// Spans of one trace after identical ones were folded.
 #[derive(Debug)]

@@ -95,9 +95,9 @@ impl Manifest {
         let before = self.journal.last_sequence();
         self.changes = 0;
         self.write(&Change::Restart { applied_through: contents.applied_through.0, next_id: contents.next_id })?;
-        let blocks: Vec<&BlockEntry> = contents.blocks.values().collect();
-        for chunk in blocks.chunks(BLOCKS_PER_FRAME) {
-            let blocks = chunk.iter().map(|entry| BlockEntry::clone(entry)).collect();
+        let mut blocks = contents.blocks.values().cloned().peekable();
+        while blocks.peek().is_some() {
+            let blocks = blocks.by_ref().take(BLOCKS_PER_FRAME).collect();
             self.write(&Change::Restarted { blocks })?;
         }
         self.write(&Change::RestartDone)?;

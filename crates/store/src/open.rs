@@ -16,8 +16,8 @@ use crate::store::{OpenError, OpenReport, Options};
 use crate::tail::Placement;
 
 const JOURNAL_FOLDER: &str = "journal";
-/// Small segments, because only whole ones are removed: a sealed tail takes some 5 MB.
-const JOURNAL_SEGMENT_BYTES: u64 = 16 << 20;
+/// Small segments, because only whole ones are removed and the newest stays: a sealed tail takes some 5 MB.
+const JOURNAL_SEGMENT_BYTES: u64 = 4 << 20;
 
 /// An opened store, before its threads run.
 pub(crate) struct Opened {
@@ -81,6 +81,9 @@ fn replay(
     let mut insert = |sequence: Sequence, payload: bytes::Bytes| {
         let batch = TraceBatch::from_trusted(payload)
             .map_err(|error| JournalError::Replay { sequence: sequence.0, reason: error.to_string() })?;
+        if batch.is_empty() {
+            return Ok(());
+        }
         replayed += batch.span_count() as u64;
         tail.insert(batch, sequence, received, placement);
         Ok(())

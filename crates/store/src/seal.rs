@@ -81,7 +81,10 @@ fn write_hour(shared: &Shared, view: &TailView, hour: u32, identity: Identity) -
     let sorted = sorted(&view.batches, hour);
     let rows: Vec<Row<'_>> = sorted
         .into_iter()
-        .map(|(trace_id, _, _, batch, index)| Row { trace_id, batch: &view.batches[batch as usize].batch, index })
+        .map(|(trace_id, start, _, batch, index)| {
+            let batch = &view.batches[batch as usize].batch;
+            Row { trace_id, start, batch, index }
+        })
         .collect();
     let (bytes, mut entry) = write_block(&rows, identity)?;
     drop(rows);

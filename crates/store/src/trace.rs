@@ -8,8 +8,9 @@ use rootspan_wire::otlp::batch::TraceBatch;
 use crate::block::Block;
 use crate::block::filter::trace_hash;
 use crate::block::index::BlockIndex;
+use crate::block::loose::{LooseSpan, assemble};
 use crate::block::read::ColumnReader;
-use crate::block::rebuild::{LooseSpan, assemble, rebuild};
+use crate::block::rebuild::{Wanted, rebuild};
 use crate::identity::resolve;
 use crate::limits::Stop;
 use crate::reading::Reading;
@@ -77,5 +78,5 @@ pub(crate) fn find(
 fn spans_of(reading: &Reading<'_>, block: &Block, index: &BlockIndex, trace: usize) -> Result<Vec<LooseSpan>, Stop> {
     let mut columns = ColumnReader::open(block, reading.caches(), reading.guard)?;
     columns.load_all()?;
-    rebuild(&columns, index, &[index.traces.rows(trace)])
+    rebuild(&columns, index, &[index.traces.rows(trace)], Wanted::All)
 }

@@ -206,9 +206,9 @@ impl Writer {
                 false
             }
             Command::Close(answer) => {
-                let mut result = self.seal_now();
-                if let Err(error) = self.journal.sync() {
-                    result = Err(error.to_string());
+                let result = self.seal_now();
+                if result.is_ok() {
+                    self.leave_small_journal();
                 }
                 self.work.stop();
                 _ = answer.send(result);
@@ -225,6 +225,21 @@ impl Writer {
         }
         self.remove_applied();
         Ok(())
+    }
+
+    /// The journal keeps its newest segment, which may be long: an empty frame begins a short one behind it.
+    fn leave_small_journal(&mut self) {
+        let through = self.journal.last_sequence();
+        let emptied = self
+            .journal
+            .remove_through(through)
+            .and_then(|()| self.journal.append(&[]))
+            .and_then(|_| self.journal.sync())
+            .and_then(|()| self.journal.remove_through(through));
+        if let Err(error) = emptied {
+            tracing::warn!(%error, "old segments of the store's journal could not be removed");
+        }
+        self.shared.counters.journal_bytes.store(self.journal.bytes_on_disk(), Ordering::Relaxed);
     }
 
     /// Removes what is in blocks from the journal.

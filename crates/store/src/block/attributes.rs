@@ -5,7 +5,8 @@
 //! bytes as field 9 of a span, so that nothing is lost. After the pass the frequent keys become Parquet columns; of
 //! the others, strings go to the map of rare attributes and the rest to the overflow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use rootspan_wire::otlp::view::{AnyValue, KeyValue};
 use rootspan_wire::otlp::{field, write};
@@ -25,8 +26,8 @@ pub(crate) struct Collector<'a> {
     columns: Vec<Column<'a>>,
     by_key: HashMap<&'a str, u32, foldhash::fast::RandomState>,
     overflow: Strings,
-    /// Hashes of all (key, value) pairs for the block's filter, with duplicates.
-    hashes: std::collections::HashSet<u64, foldhash::fast::RandomState>,
+    /// Hashes of all (key, value) pairs for the block's filter.
+    hashes: HashSet<u64, BuildHasherDefault<AsItIs>>,
     keys_incomplete: bool,
 }
 
@@ -89,6 +90,24 @@ pub(crate) struct Attributes<'a> {
     pub(crate) keys: Vec<(&'a str, KeyInfo)>,
     pub(crate) keys_incomplete: bool,
     pub(crate) hashes: Vec<u64>,
+}
+
+/// What is hashed is a good hash already.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        debug_assert!(false, "only 64-bit hashes are entered");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// No column: a row's first attribute has none before it.

@@ -32,8 +32,21 @@ pub(crate) struct BlockIndex {
     pub(crate) keys: HashMap<Box<str>, KeyInfo, foldhash::fast::RandomState>,
     /// Some spans have keys that are not in `keys` (there were too many): they are all in the overflow column.
     pub(crate) keys_incomplete: bool,
+    /// For each span name which attribute columns its spans have values in, a bit each, so that a lookup reads 30
+    /// columns and not 100; empty if there are too many names.
+    pub(crate) column_sets: HashMap<Box<[u8]>, Box<[u8]>, foldhash::fast::RandomState>,
     /// Memory taken, about.
     pub(crate) size: usize,
+}
+
+/// The lists of an index that is written.
+#[derive(Debug)]
+pub(crate) struct IndexLists<'l> {
+    pub(crate) resources: &'l [Surrounding],
+    pub(crate) scopes: &'l [Surrounding],
+    pub(crate) keys: &'l [(&'l str, KeyInfo)],
+    pub(crate) keys_incomplete: bool,
+    pub(crate) column_sets: &'l [(&'l str, Vec<u8>)],
 }
 
 /// A resource or a scope: the message's bytes and the schema URL beside it.
@@ -256,29 +269,22 @@ impl IndexWriter {
     }
 
     /// The section's bytes.
-    pub(crate) fn finish(
-        self,
-        block_start: u64,
-        resources: &[Surrounding],
-        scopes: &[Surrounding],
-        keys: &[(&str, KeyInfo)],
-        keys_incomplete: bool,
-    ) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn finish(self, block_start: u64, lists: &IndexLists<'_>) -> std::io::Result<Vec<u8>> {
         let mut plain = Vec::with_capacity(self.rows.len() + 4096);
         put_number(&mut plain, block_start);
         put_number(&mut plain, self.names_in_order.len() as u64);
         for name in &self.names_in_order {
             put_bytes(&mut plain, name.as_bytes());
         }
-        for list in [resources, scopes] {
+        for list in [lists.resources, lists.scopes] {
             put_number(&mut plain, list.len() as u64);
             for surrounding in list {
                 put_bytes(&mut plain, &surrounding.bytes);
                 put_bytes(&mut plain, surrounding.schema_url.as_bytes());
             }
         }
-        put_number(&mut plain, keys.len() as u64);
-        for (key, info) in keys {
+        put_number(&mut plain, lists.keys.len() as u64);
+        for (key, info) in lists.keys {
             put_bytes(&mut plain, key.as_bytes());
             put_number(&mut plain, u64::from(info.in_rare) | u64::from(info.in_overflow) << 1);
             match info.column {
@@ -289,7 +295,12 @@ impl IndexWriter {
                 }
             }
         }
-        put_number(&mut plain, u64::from(keys_incomplete));
+        put_number(&mut plain, u64::from(lists.keys_incomplete));
+        put_number(&mut plain, lists.column_sets.len() as u64);
+        for (name, columns) in lists.column_sets {
+            put_bytes(&mut plain, name.as_bytes());
+            put_bytes(&mut plain, columns);
+        }
         plain.extend_from_slice(&self.rows);
 
         let compressed = zstd::bulk::compress(&plain, COMPRESSION_LEVEL)?;
@@ -304,6 +315,26 @@ impl IndexWriter {
 }
 
 impl BlockIndex {
+    /// Which of `count` attribute columns spans with these names may have values in.
+    pub(crate) fn columns_of<'n>(&self, names: impl Iterator<Item = &'n [u8]>, count: usize) -> Vec<bool> {
+        let mut columns = vec![self.column_sets.is_empty(); count];
+        if self.column_sets.is_empty() {
+            return columns;
+        }
+        let mut last: &[u8] = &[];
+        for (position, name) in names.enumerate() {
+            if position > 0 && name == last {
+                continue;
+            }
+            last = name;
+            let Some(set) = self.column_sets.get(name) else { return vec![true; count] };
+            for (column, is_used) in columns.iter_mut().enumerate() {
+                *is_used |= set.get(column / 8).is_some_and(|bits| bits & 1 << (column % 8) != 0);
+            }
+        }
+        columns
+    }
+
     /// Decodes the section.
     pub(crate) fn decode(section: &Bytes) -> Result<Self, Malformed> {
         let mut head = Decoder::new(section);
@@ -331,9 +362,13 @@ impl BlockIndex {
             keys.insert(Box::from(key), decode_key(&mut decoder)?);
         }
         let keys_incomplete = decoder.number()? != 0;
+        let mut column_sets = HashMap::default();
+        for _ in 0..decoder.count()? {
+            column_sets.insert(Box::from(decoder.bytes()?), Box::from(decoder.bytes()?));
+        }
         let traces = decode_rows(&mut decoder, ids, count, block_start, names)?;
-        let size = plain.len() + count * 40 + keys.len() * 64;
-        Ok(Self { traces, resources, scopes, keys, keys_incomplete, size })
+        let size = plain.len() + count * 40 + (keys.len() + column_sets.len()) * 64;
+        Ok(Self { traces, resources, scopes, keys, keys_incomplete, column_sets, size })
     }
 }
 

@@ -1,12 +1,13 @@
 //! One block: an immutable Parquet file of the spans of one hour, sorted by trace, with its own index inside.
 //!
-//! [`write`] makes it, [`read`] reads columns of chosen rows, [`rebuild`](mod@rebuild) turns rows back into OTLP.
+//! [`write`] makes it, [`read`] reads columns of chosen rows, `rebuild` and `loose` turn rows back into OTLP.
 //! `schema` documents the columns, `index` the part of a block that is kept decoded.
 
 pub(crate) mod attributes;
 pub(crate) mod entry;
 pub(crate) mod filter;
 pub(crate) mod index;
+pub(crate) mod loose;
 pub(crate) mod read;
 pub(crate) mod rebuild;
 pub(crate) mod schema;

@@ -9,8 +9,9 @@ use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::{field, write};
 
 use super::entry::{BlockEntry, FOLDER, Seal};
+use super::loose::assemble;
 use super::read::ColumnReader;
-use super::rebuild::{assemble, rebuild};
+use super::rebuild::{Wanted, rebuild};
 use super::write::{Identity, Row, write_block};
 use super::{Block, Caches, publish_file, write_file};
 use crate::limits::Guard;
@@ -23,9 +24,14 @@ pub(crate) fn written(batch: &TraceBatch) -> (Arc<dyn Directory>, BlockEntry) {
     directory.create_folder(FOLDER).expect("the folder is created");
     let mut rows: Vec<Row<'_>> = batch
         .spans()
-        .map(|span| Row { batch, index: u32::try_from(span.index).expect("few"), trace_id: span.span.trace_id })
+        .map(|span| Row {
+            batch,
+            index: u32::try_from(span.index).expect("few"),
+            trace_id: span.span.trace_id,
+            start: span.span.start.0,
+        })
         .collect();
-    rows.sort_by_key(|row| (row.trace_id, row.batch.span(row.index as usize).span.start));
+    rows.sort_by_key(|row| (row.trace_id, row.start));
     let identity = Identity { id: 7, hour: NOW / 3_600_000_000_000, seal: Seal { applied_through: 3, blocks: 1 } };
     let (bytes, mut entry) = write_block(&rows, identity).expect("the block is written");
     write_file(directory.as_ref(), &mut entry, &bytes).expect("the file is written");
@@ -42,7 +48,7 @@ fn read_back(directory: &Arc<dyn Directory>, entry: BlockEntry) -> TraceBatch {
     let mut columns = ColumnReader::open(&block, &caches, &guard).expect("the block opens");
     columns.load_all().expect("the columns are read");
     let all = 0..u32::try_from(block.entry.spans).expect("few");
-    let spans = rebuild(&columns, &index, &[all]).expect("the rows are rebuilt");
+    let spans = rebuild(&columns, &index, &[all], Wanted::All).expect("the rows are rebuilt");
     TraceBatch::from_trusted(assemble(&spans).0).expect("a valid request")
 }
 

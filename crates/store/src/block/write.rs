@@ -1,6 +1,6 @@
 //! Sorted spans to the bytes of a block, in one pass over the spans and one over the columns.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use parquet::data_type::{
@@ -19,12 +19,14 @@ use rootspan_wire::otlp::view::KeyValue;
 use super::attributes::{Attributes, Collector, Column, NO_COLUMN, Strings, Texts, Values};
 use super::entry::{BlockEntry, FOOTER_KEY, FORMAT, Seal, Section};
 use super::filter::{Filter, trace_hash};
-use super::index::{IndexWriter, KeyInfo, Surrounding};
+use super::index::{IndexLists, IndexWriter, Surrounding};
 use super::schema::{Leaf, properties, schema};
 use crate::facts::{Names, SpanFacts, summarise};
 
 /// Most span names of one block that are listed for completion; instrumentation that makes names of data has more.
 const MAX_OPERATIONS: usize = 5000;
+/// Most span names whose columns are noted; with more of them the notes cost more than they save.
+const MAX_COLUMN_SETS: usize = 4096;
 
 /// A span to be written.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +34,7 @@ pub(crate) struct Row<'a> {
     pub(crate) batch: &'a TraceBatch,
     pub(crate) index: u32,
     pub(crate) trace_id: TraceId,
+    pub(crate) start: u64,
 }
 
 /// What identifies the block.
@@ -79,7 +82,9 @@ impl<T> Sparse<T> {
 struct Surroundings {
     list: Vec<Surrounding>,
     by_content: HashMap<Surrounding, i32, foldhash::fast::RandomState>,
-    /// By batch and position in it: most rows are found here.
+    /// The place found last: most rows are like the one before.
+    last: Option<((usize, usize), i32)>,
+    /// By batch and position in it: most others are found here.
     by_place: HashMap<(usize, usize), i32, foldhash::fast::RandomState>,
 }
 
@@ -87,7 +92,13 @@ impl Surroundings {
     /// The position in the list of a resource or scope, and whether it is new.
     fn position(&mut self, batch: &TraceBatch, place: usize, bytes: &[u8], schema_url: &str) -> (i32, bool) {
         let place = (std::ptr::from_ref(batch) as usize, place);
+        if let Some((last, position)) = self.last
+            && last == place
+        {
+            return (position, false);
+        }
         if let Some(position) = self.by_place.get(&place) {
+            self.last = Some((place, *position));
             return (*position, false);
         }
         let content = Surrounding { bytes: Bytes::copy_from_slice(bytes), schema_url: Box::from(schema_url) };
@@ -101,6 +112,41 @@ impl Surroundings {
     }
 }
 
+/// The distinct names, and which one each row has.
+#[derive(Debug, Default)]
+struct SpanNames<'a> {
+    list: Vec<&'a str>,
+    numbers: HashMap<&'a str, u32, foldhash::fast::RandomState>,
+    of_rows: Vec<u32>,
+}
+
+impl<'a> SpanNames<'a> {
+    fn push(&mut self, name: &'a str) -> u32 {
+        let next = u32::try_from(self.list.len()).expect("a block has fewer than 2^32 rows");
+        let number = *self.numbers.entry(name).or_insert(next);
+        if number == next {
+            self.list.push(name);
+        }
+        self.of_rows.push(number);
+        number
+    }
+
+    /// For each name the columns that its spans have values in, a bit each; see `index`.
+    fn column_sets(&self, columns: &[Column<'_>]) -> Vec<(&'a str, Vec<u8>)> {
+        if self.list.len() > MAX_COLUMN_SETS {
+            return Vec::new();
+        }
+        let mut sets: Vec<_> = self.list.iter().map(|name| (*name, vec![0_u8; columns.len().div_ceil(8)])).collect();
+        for (position, column) in columns.iter().enumerate() {
+            for row in &column.rows {
+                let name = self.of_rows[*row as usize];
+                sets[name as usize].1[position / 8] |= 1 << (position % 8);
+            }
+        }
+        sets
+    }
+}
+
 /// The pass over the spans.
 #[derive(Debug, Default)]
 struct Builder<'a> {
@@ -109,8 +155,9 @@ struct Builder<'a> {
     resources: Surroundings,
     scopes: Surroundings,
     services: Vec<&'a str>,
-    operations: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    operation_count: usize,
+    span_names: SpanNames<'a>,
+    /// Resource and name of spans, each pair once.
+    operations: HashSet<(i32, u32), foldhash::fast::RandomState>,
     index: IndexWriter,
     names: Names,
     trace_ids: Vec<(TraceId, u32)>,
@@ -121,23 +168,12 @@ struct Builder<'a> {
 /// Makes a block of `rows`, which are sorted by trace id, then start, and not empty.
 pub(crate) fn write_block(rows: &[Row<'_>], identity: Identity) -> Result<(Vec<u8>, BlockEntry), ParquetError> {
     let mut builder = Builder::default();
-    let starts = rows.iter().map(|row| row.batch.span_start(row.index));
+    let starts = rows.iter().map(|row| row.start);
     let (min_start, max_start) = starts.fold((u64::MAX, 0), |(min, max), start| (min.min(start), max.max(start)));
     for trace in rows.chunk_by(|left, right| left.trace_id == right.trace_id) {
         builder.trace(trace, min_start);
     }
     builder.finish(rows.len(), identity, min_start, max_start)
-}
-
-/// The scalar that sealing needs before it decodes a span in full.
-trait SpanStart {
-    fn span_start(&self, index: u32) -> u64;
-}
-
-impl SpanStart for TraceBatch {
-    fn span_start(&self, index: u32) -> u64 {
-        self.span(index as usize).span.start.0
-    }
 }
 
 impl<'a> Builder<'a> {
@@ -171,8 +207,10 @@ impl<'a> Builder<'a> {
             }
         }
         let (scope, _) = self.scopes.position(batch, view.scope_index, view.scope.bytes, view.scope.schema_url);
-        let service = self.services.get(usize::try_from(resource).unwrap_or(0)).copied().unwrap_or_default();
-        self.operation(service, span.name);
+        let name = self.span_names.push(span.name);
+        if self.operations.len() < MAX_OPERATIONS {
+            self.operations.insert((resource, name));
+        }
 
         let fixed = &mut self.fixed;
         fixed.span_ids.push(i64::from_be_bytes(*span.span_id.as_bytes()));
@@ -238,12 +276,18 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn operation(&mut self, service: &'a str, name: &'a str) {
-        let names = self.operations.entry(service).or_default();
-        if self.operation_count < MAX_OPERATIONS && !names.contains(name) {
-            names.insert(name);
-            self.operation_count += 1;
+    /// Services and their span names, sorted.
+    fn operations(&self) -> Vec<(String, Vec<String>)> {
+        let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (resource, name) in &self.operations {
+            let service = usize::try_from(*resource).ok().and_then(|resource| self.services.get(resource));
+            let service = service.copied().unwrap_or_default();
+            names.entry(service).or_default().insert(self.span_names.list[*name as usize]);
         }
+        let owned = |(service, names): (&str, BTreeSet<&str>)| {
+            (service.to_owned(), names.into_iter().map(str::to_owned).collect())
+        };
+        names.into_iter().map(owned).collect()
     }
 
     fn finish(
@@ -253,7 +297,9 @@ impl<'a> Builder<'a> {
         min_start: u64,
         max_start: u64,
     ) -> Result<(Vec<u8>, BlockEntry), ParquetError> {
+        let operations = self.operations();
         let mut attributes = self.attributes.finish(row_count);
+        let column_sets = self.span_names.column_sets(&attributes.frequent);
         let leaves: Vec<_> =
             attributes.frequent.iter().map(|column| (column.key, column.values.value_type())).collect();
         for (_, info) in &mut attributes.keys {
@@ -273,14 +319,14 @@ impl<'a> Builder<'a> {
         let traces = self.trace_ids.len() as u64;
         let trace_filter = Filter::of_traces(self.trace_ids.iter().map(|(id, _)| trace_hash(id.as_bytes())));
         let value_filter = Filter::of_values(attributes.hashes.iter().copied());
-        let keys: &[(&str, KeyInfo)] = &attributes.keys;
-        let index =
-            self.index.finish(min_start, &self.resources.list, &self.scopes.list, keys, attributes.keys_incomplete)?;
-        let operations = self
-            .operations
-            .into_iter()
-            .map(|(service, names)| (service.to_owned(), names.into_iter().map(str::to_owned).collect()))
-            .collect();
+        let lists = IndexLists {
+            resources: &self.resources.list,
+            scopes: &self.scopes.list,
+            keys: &attributes.keys,
+            keys_incomplete: attributes.keys_incomplete,
+            column_sets: &column_sets,
+        };
+        let index = self.index.finish(min_start, &lists)?;
         let entry = BlockEntry {
             format: FORMAT,
             id: identity.id,

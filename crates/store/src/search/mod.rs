@@ -9,9 +9,12 @@
 //! later match there means that an earlier page had the trace.
 
 pub(crate) mod plan;
+mod rows;
 pub(crate) mod scan;
 pub(crate) mod summary;
+mod tail;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use rootspan_model::ids::TraceId;
@@ -30,9 +33,7 @@ use crate::trace::find;
 use plan::Plan;
 use scan::{Match, may_match, scan};
 use summary::{facts, summaries};
-
-/// Spans of a tail between two looks at the deadline.
-const CHECK_SPANS: usize = 4096;
+use tail::TailConditions;
 
 /// See the module.
 pub(crate) fn search(reading: &Reading<'_>, request: &SearchRequest) -> Result<SearchPage, QueryError> {
@@ -173,25 +174,24 @@ impl Found {
 
     fn scan_tail(&mut self, reading: &Reading<'_>, plan: &Plan, tail: &TailView) -> Result<(), QueryError> {
         let mut known: HashMap<TraceId, Option<Part>, foldhash::fast::RandomState> = HashMap::default();
-        let mut seen = 0;
         for batch in &tail.batches {
+            reading.guard.check()?;
+            let mut conditions = TailConditions::new(plan);
             for span in batch.spans.iter().filter(|span| plan.window.contains(span.start)) {
-                seen += 1;
-                if seen % CHECK_SPANS == 0 {
-                    reading.guard.check()?;
-                }
                 // A trace's older spans change nothing.
-                if self.latest.get(&span.trace_id).is_some_and(|latest| *latest >= span.start) {
+                let is_older = self.latest.get(&span.trace_id).is_some_and(|latest| *latest >= span.start);
+                if is_older || !conditions.may_match(&batch.batch, span) {
                     continue;
                 }
                 let view = batch.batch.span(span.index as usize);
                 let holds = if plan.uses_trace() {
-                    if !known.contains_key(&span.trace_id) {
-                        let part = summaries(reading, &[span.trace_id])?.remove(&span.trace_id);
-                        known.insert(span.trace_id, part);
-                    }
-                    let part = known.get(&span.trace_id).and_then(Option::as_ref);
-                    plan.whole.matches(&view, &part.map(facts).unwrap_or_default())
+                    let part = match known.entry(span.trace_id) {
+                        Entry::Occupied(part) => part.into_mut(),
+                        Entry::Vacant(place) => {
+                            place.insert(summaries(reading, &[span.trace_id])?.remove(&span.trace_id))
+                        }
+                    };
+                    plan.whole.matches(&view, &part.as_ref().map(facts).unwrap_or_default())
                 } else {
                     plan.whole.matches(&view, &TraceFacts::default())
                 };

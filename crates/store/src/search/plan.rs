@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) is_complete: bool,
     /// Hashes of which a block's filter must have every one.
     pub(crate) hashes: Vec<u64>,
+    /// Keys of span attributes that the query looks at.
+    pub(crate) keys: Vec<String>,
     /// Matching spans start in here.
     pub(crate) window: Window,
 }
@@ -81,7 +83,8 @@ impl Plan {
     pub(crate) fn new(request: &SearchRequest) -> Result<Self, QueryError> {
         let whole = compile(&request.query).map_err(|error| QueryError::Query(error.to_string()))?;
         let window = Window { start: request.start.unwrap_or_default().0, end: request.end.map(|UnixNanos(end)| end) };
-        let mut plan = Self { whole, conditions: Vec::new(), is_complete: true, hashes: Vec::new(), window };
+        let keys = request.query.filter.as_ref().map(attribute_keys).unwrap_or_default();
+        let mut plan = Self { whole, conditions: Vec::new(), is_complete: true, hashes: Vec::new(), keys, window };
         let mut waiting: Vec<&Expression> = request.query.filter.iter().collect();
         while let Some(expression) = waiting.pop() {
             if let Expression::Binary { operator: BinaryOperator::And, left, right } = expression {
@@ -203,6 +206,16 @@ fn fields_of<'q>(expression: &'q Expression, fields: &mut Vec<&'q Field>) {
             Expression::Literal(_) => {}
         }
     }
+}
+
+fn attribute_keys(expression: &Expression) -> Vec<String> {
+    let mut fields = Vec::new();
+    fields_of(expression, &mut fields);
+    let key = |field: &&Field| match field {
+        Field::Attribute { scope: AttributeScope::Any | AttributeScope::Span, key } => Some(key.clone()),
+        Field::Attribute { .. } | Field::Intrinsic(_) => None,
+    };
+    fields.iter().filter_map(key).collect()
 }
 
 /// The hash that a block's filter has if any of its spans or resources has `key = literal`.

@@ -3,7 +3,6 @@
 //! Rows are narrowed condition by condition, each reading only its column and only near the rows that are left. What
 //! the columns do not decide (an attribute in the overflow, a condition on several fields) is rebuilt and evaluated.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -16,16 +15,16 @@ use rootspan_wire::otlp::view::Span;
 use rootspan_wire::otlp::write;
 
 use super::plan::{Condition, On, Plan};
+use super::rows::{at, exact, near, pick, remembered, remembered_bytes, remembered_last, text};
 use crate::block::Block;
 use crate::block::index::{BlockIndex, KeyInfo, ValueType};
+use crate::block::loose::assemble;
 use crate::block::read::ColumnReader;
-use crate::block::rebuild::{assemble, rebuild};
+use crate::block::rebuild::{Wanted, rebuild};
 use crate::block::schema::Leaf;
 use crate::limits::Stop;
 use crate::reading::Reading;
 
-/// Rows this close are read in one go: skipping has its price.
-const GAP_ROWS: u32 = 64;
 /// Rows that are rebuilt at once.
 const REBUILD_ROWS: usize = 2048;
 
@@ -386,7 +385,7 @@ impl Scan<'_> {
         facts: FactsOf<'_>,
     ) -> Result<(), Stop> {
         let rows: Vec<u32> = open.iter().map(|(row, _, _)| *row).collect();
-        let spans = rebuild(&self.columns, self.index, &exact(&rows))?;
+        let spans = rebuild(&self.columns, self.index, &exact(&rows), Wanted::Keys(&plan.keys))?;
         let (bytes, order): (Bytes, Vec<usize>) = assemble(&spans);
         let batch =
             TraceBatch::from_trusted(bytes).map_err(|_| self.columns.malformed("rows do not make a valid request"))?;
@@ -423,88 +422,5 @@ fn enter(matches: &mut Vec<Match>, trace: usize, start: u64) {
     match matches.last_mut() {
         Some(last) if last.trace == trace => last.latest = last.latest.max(start),
         _ => matches.push(Match { trace, latest: start }),
-    }
-}
-
-/// Ranges that hold `rows` and little else.
-fn near(rows: &[u32]) -> Vec<Range<u32>> {
-    merged(rows, GAP_ROWS)
-}
-
-/// Ranges of exactly `rows`.
-fn exact(rows: &[u32]) -> Vec<Range<u32>> {
-    merged(rows, 0)
-}
-
-fn merged(rows: &[u32], gap: u32) -> Vec<Range<u32>> {
-    let mut ranges: Vec<Range<u32>> = Vec::new();
-    for row in rows {
-        match ranges.last_mut() {
-            Some(last) if *row <= last.end + gap => last.end = row + 1,
-            _ => ranges.push(*row..row + 1),
-        }
-    }
-    ranges
-}
-
-/// Of the values of all rows in `ranges` those of `rows`.
-fn pick<T>(ranges: &[Range<u32>], rows: &[u32], values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut wanted = rows.iter().peekable();
-    let mut picked = Vec::with_capacity(rows.len());
-    for (row, value) in ranges.iter().cloned().flatten().zip(values) {
-        if wanted.next_if(|wanted| **wanted == row).is_some() {
-            picked.push(value);
-        }
-    }
-    picked
-}
-
-fn at(verdicts: &[bool], position: i32) -> bool {
-    usize::try_from(position).ok().and_then(|position| verdicts.get(position)).copied().unwrap_or(false)
-}
-
-/// Checked when it came in.
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// Asks once per distinct value.
-fn remembered<T: Clone + Eq + std::hash::Hash>(mut ask: impl FnMut(&T) -> bool) -> impl FnMut(&T) -> bool {
-    let mut known: HashMap<T, bool, foldhash::fast::RandomState> = HashMap::default();
-    move |value| match known.get(value) {
-        Some(verdict) => *verdict,
-        None => {
-            let verdict = ask(value);
-            known.insert(value.clone(), verdict);
-            verdict
-        }
-    }
-}
-
-/// Asks once per distinct text.
-fn remembered_bytes(mut ask: impl FnMut(&[u8]) -> bool) -> impl FnMut(&[u8]) -> bool {
-    let mut known: HashMap<Box<[u8]>, bool, foldhash::fast::RandomState> = HashMap::default();
-    move |value| match known.get(value) {
-        Some(verdict) => *verdict,
-        None => {
-            let verdict = ask(value);
-            known.insert(Box::from(value), verdict);
-            verdict
-        }
-    }
-}
-
-/// Asks once per run of equal values.
-fn remembered_last<T: Clone + PartialEq>(mut ask: impl FnMut(&T) -> bool) -> impl FnMut(&T) -> bool {
-    let mut last: Option<(T, bool)> = None;
-    move |value| {
-        if let Some((same, verdict)) = &last
-            && same == value
-        {
-            return *verdict;
-        }
-        let verdict = ask(value);
-        last = Some((value.clone(), verdict));
-        verdict
     }
 }

@@ -12,7 +12,7 @@ use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::time::UnixNanos;
 use rootspan_wire::otlp::batch::TraceBatch;
 
-use crate::block::rebuild::LooseSpan;
+use crate::block::loose::LooseSpan;
 use crate::identity::same_content;
 
 /// Nanoseconds of an hour, the unit of partitions.
@@ -72,6 +72,9 @@ pub(crate) struct TailSpan {
     pub(crate) trace_id: TraceId,
     pub(crate) span_id: SpanId,
     pub(crate) start: u64,
+    pub(crate) duration: u64,
+    /// Its `ResourceSpans` in the batch.
+    pub(crate) resource: u32,
     /// Its partition.
     pub(crate) hour: u32,
     /// Position in the batch.
@@ -114,6 +117,8 @@ impl Tail {
                 trace_id: span.span.trace_id,
                 span_id: span.span.span_id,
                 start: span.span.start.0,
+                duration: span.span.duration_nanos(),
+                resource: u32::try_from(span.resource_index).unwrap_or(u32::MAX),
                 hour: placement.hour(span.span.start.0),
                 index: u32::try_from(span.index).unwrap_or(u32::MAX),
             })
