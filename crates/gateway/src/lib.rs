@@ -21,3 +21,6 @@ pub mod receivers;
 pub mod runtime;
 mod tasks;
 mod telemetry;
+
+#[cfg(test)]
+mod tests;

@@ -8,36 +8,39 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 #[derive(Debug)]
 pub(crate) struct Task {
     name: &'static str,
-    handle: JoinHandle<()>,
+    /// Absent once its end was seen.
+    handle: Option<JoinHandle<()>>,
 }
 
 /// Starts a task that runs until it ends by itself or its owner is dropped.
 pub(crate) fn start(name: &'static str, future: impl Future<Output = ()> + Send + 'static) -> Task {
-    Task { name, handle: tokio::spawn(future) }
+    Task { name, handle: Some(tokio::spawn(future)) }
 }
 
 impl Task {
-    /// Waits for the end. Cancel-safe.
+    /// Waits for the end; at once if it was seen before. Cancel-safe.
     pub(crate) async fn join(&mut self) {
-        let result = (&mut self.handle).await;
-        report(self.name, result);
+        if let Some(handle) = &mut self.handle {
+            let result = handle.await;
+            self.handle = None;
+            report(self.name, result);
+        }
     }
 
     /// Ends the task and waits until everything that it owned was dropped.
     pub(crate) async fn abort(&mut self) {
-        self.handle.abort();
+        if let Some(handle) = &self.handle {
+            handle.abort();
+        }
         self.join().await;
-    }
-
-    /// Whether it has ended.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.handle.is_finished()
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.handle.abort();
+        if let Some(handle) = &self.handle {
+            handle.abort();
+        }
     }
 }
 

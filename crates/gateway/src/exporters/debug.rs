@@ -153,6 +153,8 @@ fn line(text: &mut String, indent: usize, words: std::fmt::Arguments<'_>) {
     if text.write_fmt(words).is_err() {
         debug_assert!(false, "writing to a string does not fail");
     }
+    // A field without a value leaves no space behind.
+    text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
 }
 

@@ -82,15 +82,14 @@ impl Ingress {
         self.send_validated(validated).await
     }
 
-    /// Sends a batch that a receiver made from another format.
-    pub(crate) async fn send_made(&self, batch: TraceBatch) -> Result<(), Refusal> {
+    /// Pays for a batch that a receiver made from another format; [`Ingress::send`] then takes it.
+    pub(crate) fn pay(&self, batch: &TraceBatch) -> Result<TraceBatch, Refusal> {
         let reserved = self.shared.budget.try_reserve(batch.bytes().len() as u64);
-        let paid = reserved.map_err(|Exhausted| self.memory_refused()).and_then(|r| adopt(&batch, r));
-        match paid {
-            Ok(paid) => self.send(paid).await,
-            Err(Refused::NotNow(refusal)) => Err(refusal),
-            Err(Refused::Malformed(reason)) => Err(Refusal::never(RefusalReason::Malformed, reason)),
-        }
+        let paid = reserved.map_err(|Exhausted| self.memory_refused()).and_then(|r| adopt(batch, r));
+        paid.map_err(|refused| match refused {
+            Refused::NotNow(refusal) => refusal,
+            Refused::Malformed(reason) => Refusal::never(RefusalReason::Malformed, reason),
+        })
     }
 
     /// Reads a body, off the connection's thread if it is long.

@@ -223,9 +223,7 @@ impl Running {
     /// Cancel-safe: what has ended stays ended.
     async fn drain(&mut self) {
         for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
-            if !task.is_finished() {
-                task.join().await;
-            }
+            task.join().await;
         }
     }
 }

@@ -173,6 +173,3 @@ impl Bound {
         servers
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,137 @@
+//! `cloudfront`: access logs of Amazon CloudFront, delivered by Firehose over HTTP; each record becomes the span of the
+//! viewer's request. Records are read by `wire::cloudfront`; this folder holds the ways in which they are delivered.
+//!
+//! ```yaml
+//! receivers:
+//!   cloudfront:
+//!     endpoint: 0.0.0.0:4433
+//!     access_key: ${env:FIREHOSE_ACCESS_KEY}
+//!     routes: ["/api/items/{id}", "/static/*"]
+//! ```
+
+mod firehose;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rootspan_wire::cloudfront::span::{self, Route, Settings};
+
+use crate::clock::Clock;
+use crate::config;
+use crate::config::decode::Decode;
+use crate::config::node::Node;
+use crate::config::problems::Problems;
+use crate::config::values::{ByteSize, Endpoint, Secret, choice};
+use crate::net::listen::{ListenError, Listener};
+use crate::net::stop::Stop;
+use crate::runtime::ingress::Ingress;
+use crate::tasks::{self, Task};
+use crate::telemetry::metrics::RecordCounts;
+
+config! {
+    /// Access logs of Amazon CloudFront, delivered by Firehose over HTTP: each record becomes the span of the viewer's
+    /// request.
+    pub struct CloudFrontConfig {
+        /// Address to listen on; every path is accepted.
+        endpoint: Endpoint = "127.0.0.1:4433",
+        /// The key that Firehose presents; there is no receiver without one.
+        access_key: Secret,
+        /// `service.name` of the spans.
+        service_name: String = "cloudfront",
+        /// Templates of paths, such as `/api/items/{id}` or `/static/*`; the first that matches names the span.
+        routes: Vec<String>,
+        /// What the edge function does with a `traceparent` that a viewer sends: `restart` or `continue`.
+        trust: TrustSetting = "restart",
+        /// What is kept of the viewer.
+        privacy: PrivacyConfig,
+        /// Longest body, as sent and decompressed; Firehose sends up to 64 MiB.
+        max_request_body_size: ByteSize = "64MiB",
+    }
+    known { "tls" }
+}
+
+config! {
+    /// What is kept of the viewer. Cookies and values that carry credentials never are.
+    pub struct PrivacyConfig {
+        /// The viewer's address: its `network` (/24, /48), `full`, or `omitted`.
+        client_address: ClientAddressSetting = "network",
+        /// Take the viewer's address from `X-Forwarded-For`, which anyone can send.
+        trust_forwarded_for: bool = "false",
+        /// Query parameters whose values are kept.
+        query_values: Vec<String>,
+    }
+}
+
+/// `trust`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustSetting(span::Trust);
+
+impl Decode for TrustSetting {
+    const KIND: &'static str = "restart or continue";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let choices = [("restart", span::Trust::Restart), ("continue", span::Trust::Continue)];
+        choice(node, problems, &choices).map(Self)
+    }
+}
+
+/// `privacy.client_address`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddressSetting(span::ClientAddress);
+
+impl Decode for ClientAddressSetting {
+    const KIND: &'static str = "network, full or omitted";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        use span::ClientAddress;
+        let (network, full, omitted) = (ClientAddress::Network, ClientAddress::Full, ClientAddress::Omitted);
+        choice(node, problems, &[("network", network), ("full", full), ("omitted", omitted)]).map(Self)
+    }
+}
+
+impl CloudFrontConfig {
+    /// What the spans are like.
+    fn span_settings(&self) -> Settings {
+        Settings {
+            service_name: self.service_name.clone(),
+            resource_attributes: Vec::new(),
+            routes: self.routes.iter().map(Route::new).collect(),
+            trust: self.trust.0,
+            privacy: span::Privacy {
+                client_address: self.privacy.client_address.0,
+                trust_forwarded_for: self.privacy.trust_forwarded_for,
+                query_values: self.privacy.query_values.clone(),
+            },
+        }
+    }
+}
+
+/// The listening socket of a receiver that has not started.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    listener: Listener,
+    config: CloudFrontConfig,
+}
+
+/// Listens on the configured address.
+pub(crate) async fn bind(id: &str, config: &CloudFrontConfig) -> Result<Bound, ListenError> {
+    let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}.endpoint"));
+    Ok(Bound { listener: Listener::bind(&config.endpoint, &what, &key).await?, config: config.clone() })
+}
+
+impl Bound {
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Starts to receive. Also gives what became of the records, for the metrics.
+    pub(crate) fn start(self, ingress: Ingress, stop: &Stop, clock: Clock) -> (Task, RecordCounts) {
+        let server = Arc::new(firehose::Server::new(ingress, &self.config, clock));
+        let counters = server.counters();
+        let connection_stop = stop.clone();
+        let serve = move |stream| firehose::serve(stream, Arc::clone(&server), connection_stop.clone());
+        let task = tasks::start("cloudfront", self.listener.run("cloudfront connection", stop.clone(), serve));
+        (task, Arc::new(move || counters.by_outcome()))
+    }
+}

@@ -1,0 +1,112 @@
+//! Access logs by Firehose's HTTP delivery.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ledger::RefusalReason;
+
+const KEY: (&str, &str) = ("X-Amz-Firehose-Access-Key", "open sesame");
+const ID: (&str, &str) = ("X-Amz-Firehose-Request-Id", "ed4acda5-034f-9f42-bba1-f29aea6d7d8f");
+
+/// A record of standard logging v2; ids in the function's payload unless `payload` is `-`.
+fn record(request_id: &str, payload: &str) -> String {
+    json!({
+        "timestamp(ms)": "1789380930482", "x-edge-request-id": request_id, "cs-method": "GET", "cs-protocol": "https",
+        "x-host-header": "shop.example.com", "cs-uri-stem": "/api/items/7", "sc-status": "200", "time-taken": "0.187",
+        "x-edge-result-type": "Miss", "viewer-request-log-data": payload,
+    })
+    .to_string()
+}
+
+/// A delivery of these records' data.
+fn delivery(records: &[&str]) -> Vec<u8> {
+    let records: Vec<Value> = records.iter().map(|data| json!({"data": STANDARD.encode(data)})).collect();
+    json!({"requestId": ID.1, "timestamp": 1_789_380_991_599_u64, "records": records}).to_string().into_bytes()
+}
+
+/// The answer's fields; every answer is JSON with the request's id.
+#[track_caller]
+fn fields(answer: &HttpAnswer) -> Value {
+    let fields: Value = serde_json::from_slice(&answer.body).expect("the answer is JSON");
+    assert_eq!(fields["requestId"], ID.1, "{answer:?}");
+    assert!(fields["timestamp"].is_u64(), "{answer:?}");
+    assert!(answer.head.contains("content-type: application/json"), "{answer:?}");
+    assert!(answer.head.contains("content-length:"), "{answer:?}");
+    assert!(!answer.head.contains("content-encoding"), "{answer:?}");
+    assert_eq!(answer.status == 200, fields["errorMessage"].is_null(), "{answer:?}");
+    fields
+}
+
+#[tokio::test]
+async fn records_become_spans_and_bad_ones_are_skipped() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let sampled = "rs1;00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01;-;1789380930295;-;-;-";
+    let unsampled = sampled.replace("b7-01;", "b7-00;");
+    let glued = [record("one", sampled), record("two", "-")].concat();
+    let skipped = record("three", &unsampled);
+    let body = delivery(&["", &glued, "no json", &skipped, "{\"sc-status\":\"200\"}"]);
+    let mut with_bad_record: Value = serde_json::from_slice(&body).expect("is JSON");
+    with_bad_record["records"].as_array_mut().expect("is a list").push(json!({"data": "%%% no base64"}));
+    let body = gzip(with_bad_record.to_string().as_bytes());
+
+    let answer = http(address, "POST", "/", &[KEY, ID, ("Content-Encoding", "gzip")], &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    fields(&answer);
+    let printed = started.printed();
+    assert!(
+        printed.contains("cloudfront GET /api/items/{id} 4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7 server"),
+        "{printed}"
+    );
+    assert_eq!(printed.matches("cloudfront GET /api/items/{id}").count(), 2, "{printed}");
+    let metrics = http(started.address("metrics", "http"), "GET", "/metrics", &[], b"").await.text();
+    for (outcome, count) in [("span", 1), ("span_derived_ids", 1), ("sampled_out", 1), ("bad", 2), ("no_request_id", 1)]
+    {
+        let line =
+            format!("rootspan_cloudfront_records_total{{receiver=\"cloudfront\",outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    assert_eq!(started.ledger().receivers[1].accepted, 2);
+    started.finish().await;
+}
+
+#[tokio::test]
+async fn a_delivery_comes_in_only_with_the_key() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let body = delivery(&[&record("one", "-")]);
+    for headers in [vec![ID], vec![ID, (KEY.0, "")], vec![ID, (KEY.0, "open sesam")], vec![ID, (KEY.0, "Open sesame")]]
+    {
+        let answer = http(address, "POST", "/any/path", &headers, &body).await;
+        assert_eq!(answer.status, 401, "{headers:?}: {answer:?}");
+        assert_eq!(fields(&answer)["errorMessage"], "the access key is missing or wrong");
+    }
+    assert_eq!(started.ledger().receivers[1].refused_requests.of(RefusalReason::Unauthenticated), 4);
+    assert_eq!(http(address, "POST", "/any/path", &[ID, KEY], &body).await.status, 200);
+    started.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_no_delivery_is_never_answered_with_413() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let bomb = gzip(&vec![b' '; 32 << 20]);
+    let cases: &[(&[(&str, &str)], &[u8], u16)] = &[
+        (&[], b"{", 400),
+        (&[], b"{\"requestId\":\"x\"}", 400),
+        (&[("Content-Encoding", "gzip")], b"not gzip, though long", 400),
+        (&[("Content-Encoding", "gzip")], &bomb, 400),
+        (&[("Content-Encoding", "br")], b"{}", 400),
+        (&[("Content-Length", "99999999")], b"{", 400),
+    ];
+    for (headers, body, status) in cases {
+        let headers = [&[KEY, ID], *headers].concat();
+        let answer = http(address, "POST", "/", &headers, body).await;
+        assert_eq!(answer.status, *status, "{headers:?}: {answer:?}");
+        fields(&answer);
+    }
+    assert_eq!(http(address, "GET", "/", &[KEY, ID], b"").await.status, 405);
+    started.finish().await;
+}
