@@ -190,19 +190,17 @@ fn check_key(entry: &Entry, table: &Table, problems: &mut Problems) {
 /// The reference page of one section: its keys, then the sections below it.
 #[must_use]
 pub fn reference(title: &str, table: &Table) -> String {
-    use std::fmt::Write as _;
     let mut page = format!("### {title}\n\n{}\n", paragraph(table.doc));
-    if !table.keys.is_empty() {
+    if !table.keys.is_empty() || !table.ignored.is_empty() {
         page.push_str("\n| key | value | default | |\n|---|---|---|---|\n");
     }
     for key in table.keys {
         let default = key.default.map(|text| format!("`{text}`")).unwrap_or_default();
         let unit = key.unit.map(|unit| format!(" ({unit})")).unwrap_or_default();
-        // Writing to a string cannot fail.
-        let _ = writeln!(page, "| `{}` | {}{unit} | {default} | {} |", key.name, key.kind, paragraph(key.doc));
+        page += &format!("| `{}` | {}{unit} | {default} | {} |\n", key.name, key.kind, paragraph(key.doc));
     }
     for (name, reason) in table.ignored {
-        let _ = writeln!(page, "| `{name}` | accepted, no effect | | {reason} |");
+        page += &format!("| `{name}` | accepted, no effect | | {reason} |\n");
     }
     for key in table.keys {
         if let Some(below) = key.table {

@@ -262,8 +262,7 @@ service: {extensions: [ui], pipelines: {traces: {receivers: [cloudfront], export
 
 #[test]
 fn the_built_in_configuration_is_sound() {
-    let mut settings = DefaultSettings::default();
-    settings.directory = PathBuf::from("it's $HOME/x");
+    let mut settings = DefaultSettings { directory: PathBuf::from("it's $HOME/x"), ..DefaultSettings::default() };
     let config = load_with(&[Source::built_in(&settings)], &variables).expect("is sound");
     assert_eq!(config.stores()[0].directory, "it's $HOME/x");
     assert_eq!(config.warnings, []);

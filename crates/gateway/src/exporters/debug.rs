@@ -80,7 +80,7 @@ impl DebugConfig {
 }
 
 /// Where the text goes.
-pub(crate) type Output = Arc<dyn Fn(&str) + Send + Sync>;
+pub type Output = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The exporter.
 pub(crate) struct DebugExporter {

@@ -45,7 +45,7 @@ pub struct Environment {
     /// Bytes that the stores' tails may take of the process's memory.
     pub store_tail_bytes: u64,
     /// Where `exporters.debug` prints; `None`: standard output.
-    pub debug_output: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub debug_output: Option<Output>,
 }
 
 impl std::fmt::Debug for Environment {
@@ -247,7 +247,7 @@ fn build_exporter(
             Ok(Arc::new(StoreExporter::new(store.clone())))
         }
         ExporterConfig::Debug(config) => {
-            let output: Output = environment.debug_output.clone().unwrap_or_else(standard_output);
+            let output = environment.debug_output.clone().unwrap_or_else(standard_output);
             Ok(Arc::new(DebugExporter::new(id.to_owned(), config, output)))
         }
     }

@@ -93,7 +93,7 @@ async fn what_is_no_delivery_is_never_answered_with_413() {
     let started = start().await;
     let address = started.address("cloudfront", "http");
     let bomb = gzip(&vec![b' '; 32 << 20]);
-    let cases: &[(&[(&str, &str)], &[u8], u16)] = &[
+    let cases: &[(Headers<'_>, &[u8], u16)] = &[
         (&[], b"{", 400),
         (&[], b"{\"requestId\":\"x\"}", 400),
         (&[("Content-Encoding", "gzip")], b"not gzip, though long", 400),

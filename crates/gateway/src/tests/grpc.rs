@@ -140,13 +140,16 @@ async fn raw(started: &Started, path: &str, headers: &[(&str, &str)], body: &[u8
     RawAnswer { http_status, headers, trailers }
 }
 
+/// What is wrong, headers, body; `grpc-status` and a part of `grpc-message`.
+type Case<'a> = (&'a str, Headers<'a>, &'a [u8], &'a str, &'a str);
+
 #[tokio::test]
 async fn what_is_not_grpc_is_answered_and_does_no_harm() {
     let started = start().await;
     let good = request(&["late"]).encode_to_vec();
     let two_messages = [framed(0, &good), framed(0, &good)].concat();
     let cut = framed(0, &good).slice(..20);
-    let cases: &[(&str, &[(&str, &str)], &[u8], &str, &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("no body", &[GRPC], b"", "3", "ends before"),
         ("cut off", &[GRPC], &cut, "3", "ends before"),
         ("two messages", &[GRPC], &two_messages, "3", "more than one"),

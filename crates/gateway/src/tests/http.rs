@@ -34,13 +34,16 @@ async fn protobuf_and_json_are_accepted_compressed_or_not() {
     started.finish().await;
 }
 
+/// Method, path, headers, body; status and a part of the answer.
+type Case<'a> = (&'a str, &'a str, Headers<'a>, &'a [u8], u16, &'a str);
+
 #[tokio::test]
 async fn wrong_requests_get_the_right_status() {
     let started = start().await;
     let address = started.address("otlp", "http");
     let bomb = gzip(&vec![0; 32 << 20]);
     let gzipped = ("Content-Encoding", "gzip");
-    let cases: &[(&str, &str, &[(&str, &str)], &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("GET", "/v1/traces", &[PROTOBUF], b"", 405, "only POST"),
         ("POST", "/v1/metrics", &[PROTOBUF], b"", 404, "/v1/traces"),
         ("POST", "/v1/traces", &[("Content-Type", "text/plain")], b"", 415, "content type"),

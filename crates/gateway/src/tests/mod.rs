@@ -4,6 +4,7 @@ mod cloudfront;
 mod grpc;
 mod http;
 mod running;
+mod store;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -40,6 +41,9 @@ service:
   pipelines:
     traces: {receivers: [otlp, cloudfront], exporters: [debug]}
 ";
+
+/// Headers of a request.
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 /// A gateway under test.
 struct Started {
@@ -141,7 +145,7 @@ impl HttpAnswer {
 }
 
 /// Sends a request as bytes, so that it can be wrong in any way, and reads the answer.
-async fn http(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpAnswer {
+async fn http(address: SocketAddr, method: &str, path: &str, headers: Headers<'_>, body: &[u8]) -> HttpAnswer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
         head += &format!("Content-Length: {}\r\n", body.len());

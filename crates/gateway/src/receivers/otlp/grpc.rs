@@ -306,7 +306,6 @@ fn trailers_only(status: &Status) -> Response<()> {
 
 /// `grpc-message`: printable ASCII but the percent sign stays, every other byte is `%XX`.
 fn percent_encode(message: &str) -> String {
-    use std::fmt::Write as _;
     let mut encoded = String::with_capacity(message.len());
     for byte in message.bytes() {
         if encoded.len() + 3 > MAX_MESSAGE_BYTES {
@@ -315,8 +314,7 @@ fn percent_encode(message: &str) -> String {
         if (0x20..=0x7e).contains(&byte) && byte != b'%' {
             encoded.push(char::from(byte));
         } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
+            encoded += &format!("%{byte:02X}");
         }
     }
     encoded
