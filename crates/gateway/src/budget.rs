@@ -1,8 +1,9 @@
 //! The process's budget of payload bytes, and reservations on it.
 //!
 //! Admission reserves before it allocates: the length on the wire first, more while decompressing. It never waits: a
-//! reservation that does not fit is refused, and so is the request. A reservation moves into the buffer that it pays
-//! for and is given back when the last slice of the buffer is freed, however the batch left the process.
+//! reservation that does not fit is refused, and so is the request. A reservation stays with the bytes that it pays for
+//! ([`PaidBuffer`], then `batch::Batch`) and is given back when the last owner of them is gone, however the batch left
+//! the process; the answer to the sender has nothing to do with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,16 +89,6 @@ impl Reservation {
         self.bytes = bytes;
         Ok(())
     }
-
-    /// Bytes that are there already, which now own the reservation. Nothing is copied.
-    #[must_use]
-    pub fn attach(mut self, bytes: Bytes) -> Bytes {
-        debug_assert!(bytes.len() as u64 <= self.bytes, "bytes are paid for before they are made");
-        if self.resize(bytes.len() as u64).is_err() {
-            debug_assert!(false, "shrinking does not fail");
-        }
-        Bytes::from_owner(PaidBytes { bytes, _reservation: self })
-    }
 }
 
 impl Drop for Reservation {
@@ -151,36 +142,24 @@ impl PaidBuffer {
         Ok(())
     }
 
-    /// The bytes, shared. The last slice gives the reservation back.
+    /// The bytes, shared, and what pays for them; neither may outlive the other by much.
     #[must_use]
-    pub fn into_bytes(mut self) -> Bytes {
+    pub fn into_parts(self) -> (Bytes, Reservation) {
+        let Self { mut buffer, mut reservation } = self;
         // A quarter too much is not worth a copy.
-        if self.buffer.capacity() / 4 * 3 > self.buffer.len() {
-            self.buffer.shrink_to_fit();
+        if buffer.capacity() / 4 * 3 > buffer.len() {
+            buffer.shrink_to_fit();
         }
-        let length = self.buffer.capacity() as u64;
-        if self.reservation.resize(length).is_err() {
+        if reservation.resize(buffer.capacity() as u64).is_err() {
             debug_assert!(false, "a buffer is never longer than what was paid for");
         }
-        Bytes::from_owner(self)
+        (buffer.into(), reservation)
     }
 }
 
 impl AsRef<[u8]> for PaidBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
-    }
-}
-
-/// Shared bytes with their reservation.
-struct PaidBytes {
-    bytes: Bytes,
-    _reservation: Reservation,
-}
-
-impl AsRef<[u8]> for PaidBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

@@ -7,6 +7,7 @@
 //! Start with [`config::load`] and [`runtime::Gateway::start`].
 
 pub mod ack;
+mod batch;
 pub mod budget;
 pub mod clock;
 pub mod config;

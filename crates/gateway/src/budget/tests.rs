@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_reservation_lives_as_long_as_the_last_slice() {
+fn a_reservation_lives_as_long_as_its_owner() {
     let budget = Budget::new(100);
     let mut reservation = budget.try_reserve(40).expect("fits");
     assert_eq!(budget.try_reserve(61).err(), Some(Exhausted));
@@ -15,12 +15,9 @@ fn a_reservation_lives_as_long_as_the_last_slice() {
     let mut buffer = PaidBuffer::with_capacity(&budget, 40).expect("fits");
     assert_eq!(buffer.append(&[7; 101], 200), Err(Exhausted));
     buffer.append(&[7; 10], 200).expect("fits");
-    let bytes = buffer.into_bytes();
-    assert_eq!(budget.used(), 10, "what the buffer does not need is given back");
-    let slice = bytes.slice(3..5);
-    drop(bytes);
-    assert_eq!(budget.used(), 10);
-    drop(slice);
+    let (bytes, reservation) = buffer.into_parts();
+    assert_eq!((bytes.len(), budget.used()), (10, 10), "what the buffer does not need is given back");
+    drop(reservation);
     assert_eq!(budget.used(), 0);
 }
 

@@ -15,6 +15,7 @@ use rootspan_wire::otlp::view::{AnyValue, KeyValue};
 
 use super::{Export, Exporter};
 use crate::ack::{Outcome, Refusal};
+use crate::batch::Batch;
 use crate::config;
 use crate::config::decode::Decode;
 use crate::config::node::Node;
@@ -113,11 +114,11 @@ pub(crate) fn standard_output() -> Output {
 }
 
 impl Exporter for DebugExporter {
-    fn export(&self, batch: TraceBatch) -> Export {
+    fn export(&self, batch: Batch) -> Export {
         let (id, verbosity, output) = (self.id.clone(), self.verbosity, Arc::clone(&self.output));
         Box::pin(async move {
             // A terminal may take its time.
-            let print = move || output(&print(&id, verbosity, &batch));
+            let print = move || output(&print(&id, verbosity, batch.traces()));
             match tasks::blocking("debug exporter", print).await {
                 Some(()) => Outcome::Delivered,
                 None => Outcome::Refused(Refusal::never(RefusalReason::Unavailable, "the batch could not be printed")),

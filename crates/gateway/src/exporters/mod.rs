@@ -4,9 +4,8 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 
-use rootspan_wire::otlp::batch::TraceBatch;
-
 use crate::ack::Outcome;
+use crate::batch::Batch;
 
 pub mod debug;
 pub mod store;
@@ -17,5 +16,5 @@ pub(crate) type Export = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// One place to which batches go.
 pub(crate) trait Exporter: Debug + Send + Sync {
     /// Delivers a batch. The future owns all that it needs.
-    fn export(&self, batch: TraceBatch) -> Export;
+    fn export(&self, batch: Batch) -> Export;
 }

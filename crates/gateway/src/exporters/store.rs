@@ -12,11 +12,11 @@
 use std::time::Duration;
 
 use rootspan_store::store::{IngestError, Store};
-use rootspan_wire::otlp::batch::TraceBatch;
 use tokio::sync::oneshot;
 
 use super::{Export, Exporter};
 use crate::ack::{Outcome, Refusal};
+use crate::batch::Batch;
 use crate::config;
 use crate::config::values::ByteSize;
 use crate::ledger::RefusalReason;
@@ -53,12 +53,15 @@ impl StoreExporter {
 }
 
 impl Exporter for StoreExporter {
-    fn export(&self, batch: TraceBatch) -> Export {
+    fn export(&self, batch: Batch) -> Export {
         let (done, answer) = oneshot::channel();
         // The gateway may be gone when the store answers; nobody waits then.
-        self.store.ingest(batch, Box::new(move |result| drop(done.send(result))));
+        self.store.ingest(batch.traces().clone(), Box::new(move |result| drop(done.send(result))));
         Box::pin(async move {
-            match answer.await {
+            let answer = answer.await;
+            // From here on the bytes are the tail's, which has its own part of the memory.
+            drop(batch);
+            match answer {
                 Ok(Ok(())) => Outcome::Delivered,
                 Ok(Err(error)) => Outcome::Refused(refusal(&error)),
                 Err(_) => Outcome::Refused(refusal(&IngestError::Closed)),

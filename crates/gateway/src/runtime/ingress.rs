@@ -9,10 +9,11 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::json::read_request;
-use rootspan_wire::otlp::validate::{Limits, Rejected, Validated, validate};
+use rootspan_wire::otlp::validate::{Limits, Rejected, validate};
 
 use super::pipeline::Item;
 use crate::ack::{self, Outcome, Refusal};
+use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted, PaidBuffer, Reservation};
 use crate::ledger::{Ledger, PipelineIndex, ReceiverIndex, RefusalReason};
 use crate::tasks;
@@ -72,32 +73,31 @@ impl Ingress {
 
     /// Validates an OTLP request and sends what is sound; says what was left out.
     pub(crate) async fn send_otlp(&self, body: PaidBuffer) -> Result<Rejected, Refused> {
-        let validated = self.work(body, Self::read_protobuf).await?;
-        self.send_validated(validated).await
+        let (batch, rejected) = self.work(body, Self::read_protobuf).await?;
+        self.send_validated(batch, rejected).await
     }
 
     /// The same for OTLP JSON.
     pub(crate) async fn send_otlp_json(&self, body: PaidBuffer) -> Result<Rejected, Refused> {
-        let validated = self.work(body, Self::read_json).await?;
-        self.send_validated(validated).await
+        let (batch, rejected) = self.work(body, Self::read_json).await?;
+        self.send_validated(batch, rejected).await
     }
 
     /// Pays for a batch that a receiver made from another format; [`Ingress::send`] then takes it.
-    pub(crate) fn pay(&self, batch: &TraceBatch) -> Result<TraceBatch, Refusal> {
-        let reserved = self.shared.budget.try_reserve(batch.bytes().len() as u64);
-        let paid = reserved.map_err(|Exhausted| self.memory_refused()).and_then(|r| adopt(batch, r));
-        paid.map_err(|refused| match refused {
-            Refused::NotNow(refusal) => refusal,
-            Refused::Malformed(reason) => Refusal::never(RefusalReason::Malformed, reason),
-        })
+    pub(crate) fn pay(&self, traces: TraceBatch) -> Result<Batch, Refusal> {
+        let reservation = self.shared.budget.try_reserve(traces.bytes().len() as u64).map_err(|Exhausted| {
+            self.refused_request(RefusalReason::MemoryLimit);
+            Refusal::memory_limit()
+        })?;
+        Ok(Batch::new(traces, reservation))
     }
 
     /// Reads a body, off the connection's thread if it is long.
     async fn work(
         &self,
         body: PaidBuffer,
-        read: fn(&Self, PaidBuffer) -> Result<Validated, Refused>,
-    ) -> Result<Validated, Refused> {
+        read: fn(&Self, PaidBuffer) -> Result<(Batch, Rejected), Refused>,
+    ) -> Result<(Batch, Rejected), Refused> {
         if body.as_ref().len() < INLINE_BYTES {
             return read(self, body);
         }
@@ -106,34 +106,35 @@ impl Ingress {
         read.unwrap_or_else(|| Err(Refused::Malformed("the request could not be read".to_owned())))
     }
 
-    fn read_protobuf(&self, body: PaidBuffer) -> Result<Validated, Refused> {
-        let body = body.into_bytes();
-        let (start, length) = (body.as_ptr(), body.len());
+    fn read_protobuf(&self, body: PaidBuffer) -> Result<(Batch, Rejected), Refused> {
+        let (body, mut reservation) = body.into_parts();
         let validated = validate(body, &self.shared.limits).map_err(|invalid| self.malformed(&invalid))?;
-        let bytes = validated.batch.bytes();
-        if bytes.is_empty() || std::ptr::eq(bytes.as_ptr(), start) {
-            return Ok(validated);
-        }
-        // Spans were left out or messages merged: the bytes are new, and what paid for the old ones is gone.
-        let reservation = self.shared.budget.try_reserve(length.max(bytes.len()) as u64);
-        let reservation = reservation.map_err(|Exhausted| self.memory_refused())?;
-        Ok(Validated { batch: adopt(&validated.batch, reservation)?, rejected: validated.rejected })
+        // Where spans were left out the bytes are new and shorter; where messages were merged, hardly longer.
+        self.fit(&mut reservation, &validated.batch)?;
+        Ok((Batch::new(validated.batch, reservation), validated.rejected))
     }
 
-    fn read_json(&self, body: PaidBuffer) -> Result<Validated, Refused> {
+    fn read_json(&self, body: PaidBuffer) -> Result<(Batch, Rejected), Refused> {
         // Protobuf is shorter than JSON for the same spans; where it is not (numbers of one digit), the difference is
         // a few bytes, paid for afterwards.
         let reservation = self.shared.budget.try_reserve(body.as_ref().len() as u64);
         let mut reservation = reservation.map_err(|Exhausted| self.memory_refused())?;
         let validated = read_request(body.as_ref(), &self.shared.limits).map_err(|invalid| self.malformed(&invalid))?;
         drop(body);
-        let length = validated.batch.bytes().len() as u64;
-        reservation.resize(length).map_err(|Exhausted| self.memory_refused())?;
-        Ok(Validated { batch: adopt(&validated.batch, reservation)?, rejected: validated.rejected })
+        self.fit(&mut reservation, &validated.batch)?;
+        Ok((Batch::new(validated.batch, reservation), validated.rejected))
     }
 
-    async fn send_validated(&self, validated: Validated) -> Result<Rejected, Refused> {
-        let Validated { batch, rejected } = validated;
+    /// Makes the reservation as long as the bytes if they are longer, or so much shorter that it matters.
+    fn fit(&self, reservation: &mut Reservation, traces: &TraceBatch) -> Result<(), Refused> {
+        let length = traces.bytes().len() as u64;
+        if length > reservation.bytes() || length < reservation.bytes() / 4 * 3 {
+            reservation.resize(length).map_err(|Exhausted| self.memory_refused())?;
+        }
+        Ok(())
+    }
+
+    async fn send_validated(&self, batch: Batch, rejected: Rejected) -> Result<Rejected, Refused> {
         if rejected.spans > 0 {
             self.shared.ledger.rejected(self.shared.receiver, rejected.spans);
         }
@@ -153,9 +154,9 @@ impl Ingress {
 
     /// Sends a batch to every pipeline and waits until each copy is settled. A batch whose sender stops waiting is on
     /// its way all the same.
-    pub(crate) async fn send(&self, batch: TraceBatch) -> Result<(), Refusal> {
+    pub(crate) async fn send(&self, batch: Batch) -> Result<(), Refusal> {
         let shared = &self.shared;
-        let spans = batch.span_count() as u64;
+        let spans = batch.traces().span_count() as u64;
         if spans == 0 {
             return Ok(());
         }
@@ -178,10 +179,4 @@ impl Ingress {
             Err(_) => Err(Refusal::shutting_down()),
         }
     }
-}
-
-/// The same batch on bytes that own `reservation`.
-fn adopt(batch: &TraceBatch, reservation: Reservation) -> Result<TraceBatch, Refused> {
-    let paid = reservation.attach(batch.bytes().clone());
-    TraceBatch::from_trusted(paid).map_err(|invalid| Refused::Malformed(invalid.to_string()))
 }

@@ -3,9 +3,8 @@
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use rootspan_wire::otlp::batch::TraceBatch;
-
 use crate::ack::{Ack, Outcome, Refusal};
+use crate::batch::Batch;
 use crate::ledger::{ExporterIndex, RefusalReason};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ const QUEUE_RETRY: Duration = Duration::from_secs(1);
 /// A batch on its way, with the duty to settle it.
 #[derive(Debug)]
 pub(crate) struct Item {
-    pub(crate) batch: TraceBatch,
+    pub(crate) batch: Batch,
     pub(crate) ack: Ack,
 }
 

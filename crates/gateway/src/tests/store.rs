@@ -113,3 +113,22 @@ async fn a_store_that_was_not_opened_is_said() {
     let error = Gateway::start(&config, environment).await.expect_err("there is no store");
     assert_eq!(error.to_string(), "the store in here is not open");
 }
+
+/// The tail keeps the bytes of what is stored; if they stayed reserved, a small limit would refuse everything until
+/// the tail is sealed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stored_bytes_do_not_stay_in_the_payload_budget() {
+    let store = open(Arc::new(MemoryDirectory::new()));
+    let running = start(&store).await;
+    let mut client = client(&running).await;
+    for _ in 0..3 {
+        client.export(request(&[&"x".repeat(1 << 20)])).await.expect("is accepted");
+    }
+    let released = async {
+        while running.budget().used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), released).await.expect("the bytes are the tail's now");
+    assert!(running.shutdown(Duration::from_secs(20)).await.complete);
+}

@@ -4,6 +4,7 @@ use expect_test::{Expect, expect};
 use rootspan_testkit::fixture;
 
 use super::*;
+use crate::budget::Budget;
 
 /// A trace with everything that is printed.
 const TRACE: &str = "
@@ -104,6 +105,10 @@ async fn a_batch_is_acknowledged_when_it_is_printed() {
     let sink = Arc::clone(&printed);
     let output: Output = Arc::new(move |text: &str| sink.lock().expect("nobody panics").push_str(text));
     let exporter = DebugExporter::new("debug".to_owned(), &DebugConfig { verbosity: None, loglevel: None }, output);
-    assert_eq!(exporter.export(fixture::batch(TRACE)).await, Outcome::Delivered);
+    let traces = fixture::batch(TRACE);
+    let budget = Budget::new(1 << 20);
+    let reservation = budget.try_reserve(traces.bytes().len() as u64).expect("fits");
+    assert_eq!(exporter.export(Batch::new(traces, reservation)).await, Outcome::Delivered);
     assert_eq!(*printed.lock().expect("nobody panics"), "debug: traces, resource spans: 2, spans: 2\n");
+    assert_eq!(budget.used(), 0);
 }

@@ -15,11 +15,11 @@ use rootspan_model::conventions::cloudfront;
 use rootspan_wire::cloudfront::span::{Encoder, Outcome, Settings, Unplaced};
 use rootspan_wire::cloudfront::{ReadOptions, read_json};
 use rootspan_wire::firehose;
-use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::view::AnyValue;
 
 use super::CloudFrontConfig;
 use crate::ack::Refusal;
+use crate::batch::Batch;
 use crate::budget::PaidBuffer;
 use crate::clock::Clock;
 use crate::config::values::Secret;
@@ -187,7 +187,7 @@ async fn receive(
 /// What was read of one delivery.
 struct Delivery {
     request_id: String,
-    batches: Vec<TraceBatch>,
+    batches: Vec<Batch>,
     tally: Tally,
 }
 
@@ -233,7 +233,7 @@ impl Delivery {
         let derived = |context| matches!(context, Some(AnyValue::String(cloudfront::context::DERIVED)));
         self.tally.derived +=
             batch.spans().filter(|item| derived(item.span.attribute(cloudfront::CONTEXT))).count() as u64;
-        self.batches.push(server.ingress.pay(&batch).map_err(unavailable)?);
+        self.batches.push(server.ingress.pay(batch).map_err(unavailable)?);
         Ok(())
     }
 }
