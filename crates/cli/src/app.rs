@@ -16,14 +16,8 @@ use rootspan_query::guard::Auth;
 use rootspan_query::server::{self, Bind, Ingest, Server, State};
 use rootspan_store::store::{Options, Store};
 
-/// Spans that wait to be sealed.
-const SEAL_SPANS: usize = 50_000;
-
-/// … or how long the oldest of them waits.
-const SEAL_AFTER: Duration = Duration::from_secs(120);
-
-/// What a store's tail takes of the memory: [`SEAL_SPANS`] of about a kilobyte, and the same again while they are sealed.
-const TAIL_BYTES: u64 = 2 * 50_000 * 1024;
+/// What a span that waits to be sealed takes of the memory, and the same again while it is sealed.
+const TAIL_BYTES_PER_SPAN: u64 = 2 * 1024;
 
 /// How long senders and the UI's users are waited for at the end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -45,13 +39,15 @@ impl App {
             tracing::warn!("{warning}");
         }
         let mut stores = HashMap::new();
+        let mut store_tail_bytes = 0;
         for store in config.stores() {
+            store_tail_bytes = store.seal_spans.saturating_mul(TAIL_BYTES_PER_SPAN).saturating_add(store_tail_bytes);
             stores.insert(store.directory.clone(), open_store(store).await?);
         }
         let environment = Environment {
             stores: stores.clone(),
             clock: rootspan_gateway::clock::system(),
-            store_tail_bytes: stores.len() as u64 * TAIL_BYTES,
+            store_tail_bytes,
             debug_output: None,
         };
         let gateway = Gateway::start(config, environment).await?;
@@ -92,8 +88,8 @@ async fn open_store(config: &StoreConfig) -> anyhow::Result<Store> {
         retention: config.retention,
         max_bytes: Some(config.max_bytes.0),
         min_free_percent: config.min_free_percent,
-        seal_spans: SEAL_SPANS,
-        seal_after: SEAL_AFTER,
+        seal_spans: usize::try_from(config.seal_spans).unwrap_or(usize::MAX),
+        seal_after: config.seal_after,
         clock: rootspan_gateway::clock::system(),
     };
     let path = config.directory.clone();

@@ -7,6 +7,8 @@
 //!     retention: 72h
 //!     max_bytes: 10GiB
 //!     min_free_percent: 5
+//!     seal_spans: 50000
+//!     seal_after: 2m
 //! ```
 
 use std::time::Duration;
@@ -37,6 +39,10 @@ config! {
         max_bytes: ByteSize = "10GiB",
         /// Spans are refused while the disk has less free space than this.
         min_free_percent: f64 = "5" [percent],
+        /// Spans wait in the journal, where they are found too, until they are this many; then they become blocks.
+        seal_spans: u64 = "50000",
+        /// … or until the first of them has waited so long.
+        seal_after: Duration = "2m",
     }
 }
 
