@@ -1,0 +1,13 @@
+//! The real program, driven from outside: started as a process on free ports and temporary folders, fed by independent
+//! clients, asked over HTTP, stopped and killed. Each module is one subject; [`process`] starts and watches, [`http`],
+//! [`otlp`] and [`api`] speak the protocols without any of rootspan's own code.
+
+mod api;
+mod http;
+mod load;
+mod otlp;
+mod process;
+mod wait;
+
+mod ingest;
+mod kill;
