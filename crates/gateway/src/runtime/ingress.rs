@@ -40,6 +40,9 @@ struct Shared {
     limits: Limits,
 }
 
+/// A request that was read: its sound spans, and what was left out.
+type Read = (Batch, Rejected);
+
 /// A request that could not be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -96,8 +99,8 @@ impl Ingress {
     async fn work(
         &self,
         body: PaidBuffer,
-        read: fn(&Self, PaidBuffer) -> Result<(Batch, Rejected), Refused>,
-    ) -> Result<(Batch, Rejected), Refused> {
+        read: fn(&Self, PaidBuffer) -> Result<Read, Refused>,
+    ) -> Result<Read, Refused> {
         if body.as_ref().len() < INLINE_BYTES {
             return read(self, body);
         }
@@ -106,7 +109,7 @@ impl Ingress {
         read.unwrap_or_else(|| Err(Refused::Malformed("the request could not be read".to_owned())))
     }
 
-    fn read_protobuf(&self, body: PaidBuffer) -> Result<(Batch, Rejected), Refused> {
+    fn read_protobuf(&self, body: PaidBuffer) -> Result<Read, Refused> {
         let (body, mut reservation) = body.into_parts();
         let validated = validate(body, &self.shared.limits).map_err(|invalid| self.malformed(&invalid))?;
         // Where spans were left out the bytes are new and shorter; where messages were merged, hardly longer.
@@ -114,7 +117,7 @@ impl Ingress {
         Ok((Batch::new(validated.batch, reservation), validated.rejected))
     }
 
-    fn read_json(&self, body: PaidBuffer) -> Result<(Batch, Rejected), Refused> {
+    fn read_json(&self, body: PaidBuffer) -> Result<Read, Refused> {
         // Protobuf is shorter than JSON for the same spans; where it is not (numbers of one digit), the difference is
         // a few bytes, paid for afterwards.
         let reservation = self.shared.budget.try_reserve(body.as_ref().len() as u64);

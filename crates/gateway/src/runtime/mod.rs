@@ -35,6 +35,10 @@ use crate::telemetry::metrics::{RecordCounts, Sources};
 use ingress::Ingress;
 use pipeline::Item;
 
+/// How often to look whether everything is settled at the end, and for how long.
+const SETTLE_STEP: Duration = Duration::from_millis(1);
+const SETTLE_TIME: Duration = Duration::from_secs(1);
+
 /// What the gateway is given from outside.
 #[derive(Clone)]
 pub struct Environment {
@@ -210,6 +214,7 @@ impl Running {
         for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
             task.abort().await;
         }
+        self.settled().await;
         self.stop_others.stop();
         for task in &mut self.others {
             // A scrape that hangs does not hold up the end.
@@ -218,6 +223,19 @@ impl Running {
             }
         }
         DrainReport { complete: drained, cut_off_spans, ledger: self.ledger.snapshot() }
+    }
+
+    /// Waits until what the ended tasks held is settled: the runtime drops the exports of an aborted delivery a moment
+    /// after it.
+    async fn settled(&self) {
+        let settled = async {
+            while self.ledger.snapshot().in_flight() > 0 {
+                tokio::time::sleep(SETTLE_STEP).await;
+            }
+        };
+        if tokio::time::timeout(SETTLE_TIME, settled).await.is_err() {
+            tracing::error!(spans = self.ledger.snapshot().in_flight(), "spans were not settled at the end");
+        }
     }
 
     /// Cancel-safe: what has ended stays ended.
