@@ -81,6 +81,8 @@ impl Listener {
                     Ok((stream, _)) => {
                         // Answers are small and waited for. A socket that refuses the option still works.
                         drop(stream.set_nodelay(true));
+                        // A peer that vanished without a word is found by the kernel, after its own time.
+                        drop(socket2::SockRef::from(&stream).set_keepalive(true));
                         connections.start(serve(stream));
                     }
                     Err(error) => {

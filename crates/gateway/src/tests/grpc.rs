@@ -200,3 +200,16 @@ async fn a_peer_that_speaks_something_else_is_let_go() {
     answer.await.expect("the connection ends");
     started.finish().await;
 }
+
+#[tokio::test]
+async fn idle_and_old_connections_are_ended() {
+    for parameter in ["max_connection_idle: 10ms", "max_connection_age: 10ms, max_connection_age_grace: 1s"] {
+        let keepalive = format!("grpc: {{keepalive: {{server_parameters: {{{parameter}}}}}, endpoint");
+        let started = start_with(&CONFIG.replace("grpc: {endpoint", &keepalive)).await;
+        let stream = TcpStream::connect(started.address("otlp", "grpc")).await.expect("the gateway listens");
+        let (_send, connection) = h2::client::handshake(stream).await.expect("the gateway speaks HTTP/2");
+        let ended = tokio::time::timeout(Duration::from_secs(20), connection).await;
+        assert!(ended.is_ok(), "{parameter}: the connection is still open");
+        started.finish().await;
+    }
+}

@@ -3,6 +3,7 @@
 mod cloudfront;
 mod grpc;
 mod http;
+mod load;
 mod running;
 mod store;
 

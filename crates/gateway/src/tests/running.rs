@@ -82,7 +82,7 @@ async fn a_full_gateway_refuses_with_a_delay_and_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn firehose_hears_503_from_a_full_gateway() {
+async fn senders_over_http_hear_429_and_firehose_503_from_a_full_gateway() {
     let Gated { running, gate } = gated().await;
     let address = running.address("otlp", "grpc").expect("it listens");
     let mut client = TraceServiceClient::connect(format!("http://{address}")).await.expect("the gateway listens");
@@ -101,6 +101,11 @@ async fn firehose_hears_503_from_a_full_gateway() {
     let answer = http(cloudfront, "POST", "/", &headers, body.as_bytes()).await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.text().contains("\"errorMessage\""), "{answer:?}");
+    let otlp = running.address("otlp", "http").expect("it listens");
+    let body = request(&[&"x".repeat(900 << 10)]).encode_to_vec();
+    let answer = http(otlp, "POST", "/v1/traces", &[("Content-Type", "application/x-protobuf")], &body).await;
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
     drop(gate);
     for held in held {
         held.await.expect("does not panic").expect("is accepted once it is printed");
