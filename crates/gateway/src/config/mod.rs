@@ -45,6 +45,8 @@ pub enum Source {
         /// YAML.
         text: String,
     },
+    /// The value of an environment variable.
+    Variable(String),
 }
 
 impl Source {
@@ -53,7 +55,7 @@ impl Source {
     pub fn from_argument(argument: &str) -> Self {
         match argument.split_once(':') {
             Some(("file", path)) => Self::File(PathBuf::from(path)),
-            Some(("env", name)) => Self::Text { name: argument.to_owned(), text: format!("${{env:{name}}}") },
+            Some(("env", name)) => Self::Variable(name.to_owned()),
             Some(("yaml", text)) => Self::Text { name: "yaml".to_owned(), text: text.to_owned() },
             _ => Self::File(PathBuf::from(argument)),
         }
@@ -140,6 +142,15 @@ fn read(sources: &[Source], variables: Variables<'_>, problems: &mut Problems) -
     for source in sources {
         let (name, text) = match source {
             Source::Text { name, text } => (name.clone(), text.clone()),
+            Source::Variable(name) => match variables(name) {
+                Some(text) => (format!("env:{name}"), text),
+                None => {
+                    problems.error_without_position(format!(
+                        "the variable {name}, which is to hold a configuration, is not set"
+                    ));
+                    continue;
+                }
+            },
             Source::File(path) => match files::read_configuration(path) {
                 Ok(text) => (path.display().to_string(), text),
                 Err(reason) => {
@@ -149,7 +160,6 @@ fn read(sources: &[Source], variables: Variables<'_>, problems: &mut Problems) -
             },
         };
         let Some(node) = node::parse(&Arc::from(name), &text, variables, problems) else { continue };
-        let node = node.resolved(problems);
         match &mut merged {
             Some(merged) => merged.merge(node),
             None => merged = Some(node),

@@ -102,7 +102,9 @@ impl Node {
     /// This value with substituted text read as YAML, as the collector reads the values of variables.
     pub(crate) fn resolved(&self, problems: &mut Problems) -> Self {
         let Value::Scalar(scalar) = &self.value else { return self.clone() };
-        if !scalar.substituted || !scalar.text.trim_start().starts_with(['[', '{', '-']) {
+        let text = scalar.text.trim_start();
+        let has_structure = text.starts_with(['[', '{', '-']) || text.contains(": ") || text.contains('\n');
+        if !scalar.substituted || !has_structure {
             return self.clone();
         }
         let mut node = parse(&self.position.file, &scalar.text, &|_| None, problems);

@@ -10,6 +10,8 @@ fn variables(name: &str) -> Option<String> {
     match name {
         "KEY" => Some("0123".to_owned()),
         "PORT" => Some("4999".to_owned()),
+        "PROTOCOLS" => Some("grpc:\n  endpoint: localhost:1\nhttp: {}\n".to_owned()),
+        "WHOLE" => Some("receivers: {otlp: {protocols: {htp: }}}".to_owned()),
         "EXPORTERS" => Some("[debug, store]".to_owned()),
         _ => None,
     }
@@ -183,6 +185,29 @@ service:
     assert!(otlp.protocols.http.is_none());
     assert_eq!(config.stores()[0].directory, "data-${KEY}");
     assert_eq!(config.service.pipelines[0].exporters.len(), 2);
+}
+
+#[test]
+fn a_variable_can_hold_a_section_or_the_whole() {
+    let config = loaded(
+        "
+receivers: {otlp: {protocols: '${PROTOCOLS}'}}
+exporters: {debug: }
+service: {pipelines: {traces: {receivers: otlp, exporters: debug}}}
+",
+    );
+    let Some(Receiver::Otlp(otlp)) = config.receivers.values().next() else { panic!("the receiver is there") };
+    assert!(otlp.protocols.grpc.is_some() && otlp.protocols.http.is_some());
+
+    let sources = [Source::from_argument("env:WHOLE"), Source::from_argument("env:NOT_SET")];
+    let problems = load_with(&sources, &variables).expect_err("has mistakes");
+    expect![[r#"
+        the variable NOT_SET, which is to hold a configuration, is not set
+        env:WHOLE:1:1: the section `service` is missing: without it nothing runs
+        env:WHOLE:1:13: `protocols` needs `grpc` or `http`: without one nothing is received
+        env:WHOLE:1:32: unknown key `htp`; did you mean `http`?
+    "#]]
+    .assert_eq(&format!("{problems}\n"));
 }
 
 #[test]
