@@ -2,6 +2,7 @@
 //! It alone writes the manifest and touches block files. (Compaction of closed hours will be one more duty here.)
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -116,12 +117,14 @@ impl Maintenance {
             if !damaged.is_empty() {
                 self.set_aside(damaged);
             }
+            self.count_manifest();
             self.apply_retention();
-            self.shared
-                .counters
-                .manifest_bytes
-                .store(self.manifest.bytes_on_disk(), std::sync::atomic::Ordering::Relaxed);
+            self.count_manifest();
         }
+    }
+
+    fn count_manifest(&self) {
+        self.shared.counters.manifest_bytes.store(self.manifest.bytes_on_disk(), Ordering::Relaxed);
     }
 
     /// Waits for something to do, at most `pause`. `None`: stop.

@@ -28,7 +28,8 @@ pub type Clock = Arc<dyn Fn() -> UnixNanos + Send + Sync>;
 pub struct Options {
     /// Spans older than this are removed, whole hours at a time.
     pub retention: Duration,
-    /// Most bytes on disk, journal and sidecars included; the oldest hours go first. `None`: no limit.
+    /// Most bytes on disk, journal and sidecars included; the oldest hours go first. Looked at after every seal, so what
+    /// is written between two seals comes on top. `None`: no limit.
     pub max_bytes: Option<u64>,
     /// Ingest is refused while the volume has less than this share of free space, in percent. Default 5.
     pub min_free_percent: f64,

@@ -29,9 +29,14 @@ pub(crate) struct BlockEntry {
     pub(crate) value_filter: Section,
     /// The seal that made it.
     pub(crate) seal: Seal,
-    /// Services and their span names.
-    pub(crate) operations: Vec<(String, Vec<String>)>,
+    /// zstd of the JSON of `operations`.
+    pub(crate) operations_section: Section,
+    /// Services and their span names; empty in the footer, which would hold them uncompressed.
+    pub(crate) operations: Operations,
 }
+
+/// Span names by service.
+pub(crate) type Operations = Vec<(String, Vec<String>)>;
 
 /// A part of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

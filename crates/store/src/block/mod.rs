@@ -8,6 +8,7 @@ pub(crate) mod entry;
 pub(crate) mod filter;
 pub(crate) mod index;
 pub(crate) mod loose;
+mod pages;
 pub(crate) mod read;
 pub(crate) mod rebuild;
 pub(crate) mod schema;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use rootspan_journal::directory::checksum::{ChecksummedFile, ChecksummedWriter, rename};
 use rootspan_journal::directory::{Directory, ReadableFile};
 
@@ -26,6 +27,7 @@ use crate::cache::Cache;
 use entry::{BlockEntry, DAMAGED, FOOTER_KEY, FORMAT, Section, UNFINISHED};
 use filter::Filter;
 use index::BlockIndex;
+use pages::Footer;
 use read::Source;
 
 /// A block that is part of the store.
@@ -41,12 +43,14 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) struct Caches {
     files: Cache<ChecksummedFile>,
-    footers: Cache<ParquetMetaData>,
+    footers: Cache<Footer>,
     indexes: Cache<BlockIndex>,
     trace_filters: Cache<Filter>,
     value_filters: Cache<Filter>,
 }
 
+/// A block lists at most some thousand span names.
+const MAX_OPERATIONS_BYTES: usize = 16 << 20;
 /// Far below the usual limit of 1,024 descriptors per process, which sockets need too.
 const MAX_OPEN_FILES: usize = 256;
 /// Footers of some 150 blocks.
@@ -56,8 +60,6 @@ const INDEX_CACHE_BYTES: usize = 32 << 20;
 /// Trace filters of some 2,000 blocks: every trace lookup asks all of them.
 const TRACE_FILTER_CACHE_BYTES: usize = 16 << 20;
 const VALUE_FILTER_CACHE_BYTES: usize = 16 << 20;
-/// Decoded metadata takes about this many times its encoded length.
-const FOOTER_EXPANSION: usize = 6;
 
 impl Caches {
     pub(crate) fn new() -> Self {
@@ -108,6 +110,10 @@ impl Block {
         let json = json.ok_or_else(|| damaged(format!("{path} is no block of this store")))?;
         let mut entry: BlockEntry = serde_json::from_str(json).map_err(|error| damaged(format!("{path}: {error}")))?;
         entry.bytes = source.file().length()?;
+        let Section { offset, length } = entry.operations_section;
+        let compressed = source.file().read(offset, usize::try_from(length).map_err(io::Error::other)?)?;
+        let operations = zstd::bulk::decompress(&compressed, MAX_OPERATIONS_BYTES)?;
+        entry.operations = serde_json::from_slice(&operations).map_err(|error| damaged(format!("{path}: {error}")))?;
         Ok(entry)
     }
 
@@ -124,7 +130,7 @@ impl Block {
         Ok(Source::new(self.file(caches)? as Arc<dyn ReadableFile>))
     }
 
-    pub(crate) fn metadata(&self, caches: &Caches) -> io::Result<Arc<ParquetMetaData>> {
+    pub(crate) fn footer(&self, caches: &Caches) -> io::Result<Arc<Footer>> {
         caches.footers.get(self.entry.id, || {
             let metadata = ParquetMetaDataReader::new()
                 .with_column_index_policy(PageIndexPolicy::Skip)
@@ -135,8 +141,10 @@ impl Block {
             {
                 return Err(self.malformed(&"its footer and the manifest disagree"));
             }
-            let size = metadata.memory_size().max(FOOTER_EXPANSION * 1024);
-            Ok((metadata, size))
+            // The columns are there twice.
+            let size = metadata.memory_size() * 2;
+            let footer = Footer::new(metadata).map_err(|error| self.malformed(&error))?;
+            Ok((footer, size))
         })
     }
 

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_column_reader};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use rootspan_journal::directory::ReadableFile;
+use zstd::bulk::Decompressor;
 
+use super::pages::{Footer, Pages, PlainColumn, SharedDecompressor};
 use super::{Block, Caches};
 use crate::limits::{Guard, Stop};
 
@@ -79,18 +80,24 @@ pub(crate) struct ColumnValues<T> {
 }
 
 /// Reads columns of one block for one query.
-#[derive(Debug)]
 pub(crate) struct ColumnReader<'a> {
     block: &'a Block,
-    metadata: Arc<ParquetMetaData>,
+    footer: Arc<Footer>,
     source: Source,
+    decompressor: SharedDecompressor,
     guard: &'a Guard,
 }
 
 impl<'a> ColumnReader<'a> {
     pub(crate) fn open(block: &'a Block, caches: &Caches, guard: &'a Guard) -> Result<Self, Stop> {
         guard.check()?;
-        Ok(Self { block, metadata: block.metadata(caches)?, source: block.source(caches)?, guard })
+        Ok(Self {
+            block,
+            footer: block.footer(caches)?,
+            source: block.source(caches)?,
+            decompressor: Arc::new(Mutex::new(Decompressor::new()?)),
+            guard,
+        })
     }
 
     /// Reads the columns' bytes at once: for those who need most columns of few rows. One read of some MB costs less
@@ -103,16 +110,16 @@ impl<'a> ColumnReader<'a> {
     }
 
     pub(crate) fn leaf_count(&self) -> usize {
-        self.metadata.file_metadata().schema_descr().num_columns()
+        self.footer.metadata.file_metadata().schema_descr().num_columns()
     }
 
     /// The name of a leaf column: the attribute's key.
     pub(crate) fn leaf_name(&self, leaf: usize) -> String {
-        self.metadata.file_metadata().schema_descr().column(leaf).name().to_owned()
+        self.footer.metadata.file_metadata().schema_descr().column(leaf).name().to_owned()
     }
 
     pub(crate) fn physical_type(&self, leaf: usize) -> parquet::basic::Type {
-        self.metadata.file_metadata().schema_descr().column(leaf).physical_type()
+        self.footer.metadata.file_metadata().schema_descr().column(leaf).physical_type()
     }
 
     /// The values of `rows`, which are ascending and do not overlap.
@@ -121,7 +128,7 @@ impl<'a> ColumnReader<'a> {
         let mut column =
             ColumnValues { values: Vec::with_capacity(count), definition: Vec::new(), repetition: Vec::new() };
         let mut reader = self.column::<T>(leaf)?;
-        let descriptor = self.metadata.file_metadata().schema_descr().column(leaf);
+        let descriptor = self.footer.metadata.file_metadata().schema_descr().column(leaf);
         let is_optional = descriptor.max_def_level() > 0;
         let is_repeated = descriptor.max_rep_level() > 0;
         let mut position = 0;
@@ -144,7 +151,9 @@ impl<'a> ColumnReader<'a> {
     }
 
     fn column<T: DataType>(&self, leaf: usize) -> Result<ColumnReaderImpl<T>, Stop> {
-        let chunk = self.metadata.row_group(0).column(leaf);
+        let Some(PlainColumn { chunk, is_compressed }) = self.footer.columns.get(leaf) else {
+            return Err(self.block.malformed(&"it has fewer columns than its index says").into());
+        };
         let (start, length) = chunk.byte_range();
         let mut source = self.source.clone();
         let length = usize::try_from(length).map_err(io::Error::other)?;
@@ -156,10 +165,12 @@ impl<'a> ColumnReader<'a> {
         }
         source.window_offset = start;
         let rows = usize::try_from(self.block.entry.spans).map_err(io::Error::other)?;
-        let locations = self.metadata.page_index().and_then(|index| index.page_locations(0, leaf)).cloned();
+        let locations = self.footer.metadata.page_index().and_then(|index| index.page_locations(0, leaf)).cloned();
         let pages = SerializedPageReader::new(Arc::new(source), chunk, rows, locations);
-        let pages: Box<dyn PageReader> = Box::new(pages.map_err(|error| self.error(error))?);
-        let descriptor = self.metadata.file_metadata().schema_descr().column(leaf);
+        let decompressor = is_compressed.then(|| Arc::clone(&self.decompressor));
+        let pages = Pages { inner: pages.map_err(|error| self.error(error))?, decompressor };
+        let pages: Box<dyn PageReader> = Box::new(pages);
+        let descriptor = self.footer.metadata.file_metadata().schema_descr().column(leaf);
         if descriptor.physical_type() != T::get_physical_type() {
             return Err(self.block.malformed(&"a column has another type than its index says").into());
         }

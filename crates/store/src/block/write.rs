@@ -17,7 +17,7 @@ use rootspan_wire::otlp::protobuf::{FieldValue, Fields, Reader};
 use rootspan_wire::otlp::view::KeyValue;
 
 use super::attributes::{Attributes, Collector, Column, NO_COLUMN, Strings, Texts, Values};
-use super::entry::{BlockEntry, FOOTER_KEY, FORMAT, Seal, Section};
+use super::entry::{BlockEntry, FOOTER_KEY, FORMAT, Operations, Seal, Section};
 use super::filter::{Filter, trace_hash};
 use super::index::{IndexLists, IndexWriter, Surrounding};
 use super::schema::{Leaf, properties, schema};
@@ -25,6 +25,8 @@ use crate::facts::{Names, SpanFacts, summarise};
 
 /// Most span names of one block that are listed for completion; instrumentation that makes names of data has more.
 const MAX_OPERATIONS: usize = 5000;
+/// Longest span name that is listed.
+pub(crate) const MAX_LISTED_NAME_BYTES: usize = 512;
 /// Most span names whose columns are noted; with more of them the notes cost more than they save.
 const MAX_COLUMN_SETS: usize = 4096;
 
@@ -208,7 +210,7 @@ impl<'a> Builder<'a> {
         }
         let (scope, _) = self.scopes.position(batch, view.scope_index, view.scope.bytes, view.scope.schema_url);
         let name = self.span_names.push(span.name);
-        if self.operations.len() < MAX_OPERATIONS {
+        if self.operations.len() < MAX_OPERATIONS && span.name.len() <= MAX_LISTED_NAME_BYTES {
             self.operations.insert((resource, name));
         }
 
@@ -277,7 +279,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Services and their span names, sorted.
-    fn operations(&self) -> Vec<(String, Vec<String>)> {
+    fn operations(&self) -> Operations {
         let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (resource, name) in &self.operations {
             let service = usize::try_from(*resource).ok().and_then(|resource| self.services.get(resource));
@@ -327,7 +329,8 @@ impl<'a> Builder<'a> {
             column_sets: &column_sets,
         };
         let index = self.index.finish(min_start, &lists)?;
-        let entry = BlockEntry {
+        let operations_json = to_json(&operations)?;
+        let mut entry = BlockEntry {
             format: FORMAT,
             id: identity.id,
             hour: identity.hour,
@@ -340,12 +343,17 @@ impl<'a> Builder<'a> {
             trace_filter: append(&mut writer, trace_filter.as_bytes())?,
             value_filter: append(&mut writer, value_filter.as_bytes())?,
             seal: identity.seal,
-            operations,
+            operations_section: append(&mut writer, &zstd::bulk::compress(operations_json.as_bytes(), 1)?)?,
+            operations: Vec::new(),
         };
-        let json = serde_json::to_string(&entry).map_err(|error| ParquetError::External(Box::new(error)))?;
-        writer.append_key_value_metadata(FooterValue::new(FOOTER_KEY.to_owned(), json));
+        writer.append_key_value_metadata(FooterValue::new(FOOTER_KEY.to_owned(), to_json(&entry)?));
+        entry.operations = operations;
         Ok((writer.into_inner()?, entry))
     }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, ParquetError> {
+    serde_json::to_string(value).map_err(|error| ParquetError::External(Box::new(error)))
 }
 
 fn append(writer: &mut SerializedFileWriter<Vec<u8>>, bytes: &[u8]) -> Result<Section, ParquetError> {

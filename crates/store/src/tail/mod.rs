@@ -13,6 +13,7 @@ use rootspan_model::time::UnixNanos;
 use rootspan_wire::otlp::batch::TraceBatch;
 
 use crate::block::loose::LooseSpan;
+use crate::block::write::MAX_LISTED_NAME_BYTES;
 use crate::identity::same_content;
 
 /// Nanoseconds of an hour, the unit of partitions.
@@ -241,7 +242,8 @@ impl Inner {
                 self.operations.insert(service.to_owned(), BTreeSet::new());
             }
             let Some(names) = self.operations.get_mut(service) else { continue };
-            if names.len() < MAX_OPERATIONS && !names.contains(span.span.name) {
+            let is_listed = names.len() < MAX_OPERATIONS && span.span.name.len() <= MAX_LISTED_NAME_BYTES;
+            if is_listed && !names.contains(span.span.name) {
                 names.insert(span.span.name.to_owned());
             }
         }
