@@ -49,6 +49,8 @@ const MIN_GZIP_BYTES: usize = 18;
 /// Largest zstd window that is accepted: the decoder allocates it whatever the output is (8 MiB is what RFC 8878,
 /// section 3.1.1.1.2, asks decoders to support).
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
+/// Smallest zstd window.
+const MIN_ZSTD_WINDOW_LOG: u32 = 10;
 /// First step of a growing output.
 const FIRST_STEP_BYTES: usize = 64 << 10;
 
@@ -61,13 +63,40 @@ pub(crate) fn decompress(
 ) -> Result<PaidBuffer, DecompressError> {
     match compression {
         Compression::Gzip => gunzip(input, limit, budget),
-        Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|_| DecompressError::Corrupt)?;
-            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(|_| DecompressError::Corrupt)?;
-            // Spans compress to a fifth or less.
-            read_all(decoder, input.len().saturating_mul(5), limit, budget)
-        }
+        Compression::Zstd => unzstd(input, limit, budget),
     }
+}
+
+fn unzstd(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
+    let window_bytes = zstd_window_bytes(input).ok_or(DecompressError::Corrupt)?;
+    let window_log = window_bytes.max(1).next_power_of_two().ilog2().max(MIN_ZSTD_WINDOW_LOG);
+    if window_log > MAX_ZSTD_WINDOW_LOG {
+        return Err(DecompressError::Corrupt);
+    }
+    // Many small bodies that each ask for a large window would otherwise cost memory that nobody reserved.
+    let _window = budget.try_reserve(1 << window_log)?;
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|_| DecompressError::Corrupt)?;
+    decoder.window_log_max(window_log).map_err(|_| DecompressError::Corrupt)?;
+    // Spans compress to a fifth or less.
+    read_all(decoder, input.len().saturating_mul(5), limit, budget)
+}
+
+/// The window that the first frame asks for (RFC 8878, section 3.1.1.1); further frames may ask for as much.
+fn zstd_window_bytes(input: &[u8]) -> Option<u64> {
+    let (_magic, header) = input.split_first_chunk::<4>()?;
+    let (descriptor, header) = header.split_first()?;
+    let is_single_segment = descriptor & 0x20 != 0;
+    if !is_single_segment {
+        let window = *header.first()?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    // The window is the content, whose length follows the dictionary's id.
+    let dictionary_bytes = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let content_bytes = [1, 2, 4, 8][usize::from(descriptor >> 6)];
+    let field = header.get(dictionary_bytes..dictionary_bytes + content_bytes)?;
+    let length = field.iter().rev().fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
+    Some(if content_bytes == 2 { length + 256 } else { length })
 }
 
 /// One member in one go by the length that its trailer claims; several members, or a trailer that lies, by streaming.

@@ -106,7 +106,8 @@ impl Ingress {
         }
         let ingress = self.clone();
         let read = tasks::blocking("read request", move || read(&ingress, body)).await;
-        read.unwrap_or_else(|| Err(Refused::Malformed("the request could not be read".to_owned())))
+        // A panic over bytes that somebody sent is a bug of ours, but theirs to hear of.
+        read.unwrap_or_else(|| Err(self.malformed(&"the request could not be read")))
     }
 
     fn read_protobuf(&self, body: PaidBuffer) -> Result<Read, Refused> {

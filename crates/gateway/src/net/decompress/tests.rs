@@ -92,3 +92,33 @@ fn a_huge_zstd_window_is_refused() {
     let input = encoder.finish().expect("memory takes everything");
     check(Compression::Zstd, &input, 1 << 20, 1 << 28, Err(DecompressError::Corrupt));
 }
+
+#[test]
+fn the_zstd_window_is_paid_for() {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("level 1 exists");
+    encoder.window_log(22).expect("is in range");
+    encoder.write_all(&sample(10_000)).expect("memory takes everything");
+    let input = encoder.finish().expect("memory takes everything");
+    assert_eq!(zstd_window_bytes(&input), Some(4 << 20));
+    check(Compression::Zstd, &input, 1 << 20, 4 << 20, Err(DecompressError::Exhausted));
+    check(Compression::Zstd, &input, 1 << 20, 5 << 20, Ok(&sample(10_000)));
+    for length in [0, 1, 255, 256, 300, 65_535, 65_536, 100_000] {
+        assert_eq!(zstd_window_bytes(&zstd_bytes(&sample(length))), Some(length as u64), "a single segment");
+    }
+}
+
+/// Pooled decoders once mixed requests in the collector (its issue 13954); ours share nothing, under concurrency too.
+#[test]
+fn collector_13954_bodies_do_not_mix_between_threads() {
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let data = sample(1_000 * (thread + 1) + round);
+                    check(Compression::Gzip, &gzip(&data), 1 << 20, 1 << 24, Ok(&data));
+                    check(Compression::Zstd, &zstd_bytes(&data), 1 << 20, 1 << 24, Ok(&data));
+                }
+            });
+        }
+    });
+}
