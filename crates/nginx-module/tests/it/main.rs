@@ -3,7 +3,11 @@
 //! `cargo xtask test nginx` builds the module for the installed nginx first. Every test has a server of its own, on a port that the
 //! system chose.
 
+mod clients;
 mod collector;
+mod decisions;
+mod exporting;
+mod robustness;
 mod server;
 mod spans;
 mod upstream;
