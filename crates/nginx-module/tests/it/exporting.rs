@@ -107,7 +107,7 @@ fn without_an_exporter_the_module_does_nothing() {
     );
     std::fs::write(folder.path().join("nginx.conf"), config).expect("the folder is ours");
     let check = |text: &str| {
-        let output = std::process::Command::new("nginx")
+        let output = crate::server::nginx()
             .args(["-t", "-e", "error.log", "-c", "nginx.conf", "-p"])
             .arg(folder.path())
             .output()

@@ -62,7 +62,7 @@ fn an_uri_of_seven_kilobytes() {
     let path = format!("/{}", "long".repeat(1_750));
     assert!(nginx.get(&path, &[]).starts_with("HTTP/1.1 200"));
     let span = only(&collector);
-    assert_eq!(span.attribute("url.path"), &path[..4_096]);
+    assert_eq!(span.attribute("url.path"), path.split_at(4_096).0);
     assert!(upstream.only().line.contains(&path));
     nginx.stop();
 }
@@ -169,7 +169,9 @@ fn many_headers_and_stale_ones_in_every_place() {
     for count in 0..44 {
         for shift in [0, 1, count / 2, count] {
             let mut headers: Vec<String> = (0..count).map(|index| format!("X-Other-{index}: {index}")).collect();
-            for (index, header) in stale.iter().chain(&stale).chain(&["traceparent: x", "traceparent: y"]).enumerate() {
+            // Without a traceparent that could be replaced one is added behind the cuts.
+            let replaced: &[&str] = if count % 2 == 0 { &["traceparent: x", "traceparent: y"] } else { &[] };
+            for (index, header) in stale.iter().chain(&stale).chain(replaced).enumerate() {
                 headers.insert((shift + index * (shift % 3)).min(headers.len()), (*header).to_owned());
             }
             let headers: Vec<&str> = headers.iter().map(String::as_str).collect();

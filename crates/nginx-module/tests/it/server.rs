@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::collector::Collector;
@@ -30,13 +30,20 @@ pub(crate) struct Setup<'a> {
     pub(crate) server: &'a str,
 }
 
-/// The module that cargo built for this test.
+/// The module that cargo built for this test, or the one that `ROOTSPAN_NGINX_MODULE` names.
 pub(crate) fn module() -> PathBuf {
+    if let Some(module) = std::env::var_os("ROOTSPAN_NGINX_MODULE") {
+        return module.into();
+    }
     let test = std::env::current_exe().expect("a test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in deps/");
-    let module = folder.join("libngx_http_rootspan_module.so");
+    let module = test.with_file_name("libngx_http_rootspan_module.so");
     assert!(module.is_file(), "{} is not built", module.display());
     module
+}
+
+/// The nginx that the module was built for: `ROOTSPAN_NGINX`, else the installed one.
+pub(crate) fn nginx() -> Command {
+    Command::new(std::env::var_os("ROOTSPAN_NGINX").unwrap_or_else(|| "nginx".into()))
 }
 
 impl Nginx {
@@ -63,7 +70,7 @@ impl Nginx {
             temp.join(" "),
         );
         std::fs::write(folder.path().join("nginx.conf"), config).expect("the folder is ours");
-        let process = Command::new("nginx")
+        let process = nginx()
             .args([
                 "-p".as_ref(),
                 folder.path(),
