@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod demo;
 mod dist;
+mod nginx_module;
 mod setup;
 mod stage;
 mod test;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
   test [STAGE…]  every check and test; with names, only those stages
   tidy           structure: file lengths, crate directions, documents that must be true
   bench          measure the store on a million spans and print the table of docs/benchmarks.md
+  nginx-module   the tracing module for the installed nginx; prints the path of the .so last
   dist           a self-contained archive of the binary, with the UI inside, in dist/
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("tidy") => tidy::run(),
         Some("bench") => bench::run(&rest),
+        Some("nginx-module") => nginx_module::run(&rest),
         Some("dist") => dist::run(),
         Some("help" | "--help" | "-h") | None => {
             print!("{USAGE}");

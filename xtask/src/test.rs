@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::bail;
 
-use crate::{browser, setup, stage, tidy};
+use crate::{browser, nginx_module, setup, stage, tidy};
 
 /// A stage: its name, what it proves, and the body.
 type Stage = (&'static str, &'static str, fn() -> anyhow::Result<()>);
@@ -18,6 +18,7 @@ const STAGES: &[Stage] = &[
     ("ui", "types, modules and build of the web UI", ui),
     ("clippy", "lints, warnings are errors", clippy),
     ("rust", "unit, property and process tests", rust),
+    ("nginx", "the tracing module in a real nginx", nginx_module::check),
     ("edge", "the edge function under Node and njs", edge),
     ("pages", "the pages in Chromium against fixed data", pages),
     ("demo", "requests against traces, in every scenario", demo),

@@ -102,7 +102,7 @@ fn without_an_exporter_the_module_does_nothing() {
     // The harness writes an exporter; a second nginx with an own configuration has none.
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = format!(
-        "load_module {}; daemon off; pid nginx.pid; events {{}} http {{ otel_trace on; server {{ listen unix:x; }} }}",
+        "load_module {}; daemon off; pid nginx.pid; events {{}} http {{ access_log off; otel_trace on; server {{ listen unix:x; }} }}",
         crate::server::module().display()
     );
     std::fs::write(folder.path().join("nginx.conf"), config).expect("the folder is ours");

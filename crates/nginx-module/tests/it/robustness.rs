@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use rootspan_model::span::SpanKind;
 
 use crate::collector::{Collector, Span};
-use crate::server::{Nginx, Setup};
+use crate::server::{Nginx, Setup, has};
 use crate::upstream::Upstream;
 
 /// Everything traced, `/` proxied.
@@ -134,8 +134,9 @@ fn a_redirect_of_the_whole_server_is_a_span() {
 #[test]
 fn subrequests_belong_to_their_request() {
     let (collector, upstream) = (Collector::start(), Upstream::start());
+    let auth = if has("http_auth_request_module") { "auth_request /auth;" } else { "mirror /auth;" };
     let more = format!(
-        "log_subrequest on; location /private {{ auth_request /auth; mirror /copy; proxy_pass http://127.0.0.1:{port}; }}\n\
+        "log_subrequest on; location /private {{ {auth} mirror /copy; proxy_pass http://127.0.0.1:{port}; }}\n\
          location = /auth {{ internal; proxy_pass http://127.0.0.1:{port}; }}\n\
          location = /copy {{ internal; proxy_pass http://127.0.0.1:{port}; }}",
         port = upstream.port

@@ -46,6 +46,12 @@ pub(crate) fn nginx() -> Command {
     Command::new(std::env::var_os("ROOTSPAN_NGINX").unwrap_or_else(|| "nginx".into()))
 }
 
+/// Whether nginx was built with an optional module of its own.
+pub(crate) fn has(option: &str) -> bool {
+    let said = nginx().arg("-V").output().expect("nginx is installed").stderr;
+    String::from_utf8_lossy(&said).contains(option)
+}
+
 impl Nginx {
     /// Starts nginx with `setup`, exporting to `collector`.
     #[track_caller]
