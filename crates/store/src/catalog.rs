@@ -91,3 +91,6 @@ impl Catalog {
         into.extend(names.map(|(_, operation)| operation.to_string()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -270,3 +270,6 @@ pub(crate) fn merge(parts: &[Arc<Part>]) -> Option<Part> {
     merged.entries = Entries::Mixed;
     Some(merged)
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,6 @@ pub(crate) fn normalise(bytes: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

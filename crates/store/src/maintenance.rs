@@ -54,6 +54,12 @@ impl Work {
         self.lock().frozen.is_some()
     }
 
+    /// Forgets why the last attempt failed, so that the next one begins at once.
+    pub(crate) fn retry(&self) {
+        self.lock().failure = None;
+        self.changed.notify_all();
+    }
+
     /// Waits until no tail is being sealed; an error if it fails to.
     pub(crate) fn wait_for_seal(&self) -> Result<(), String> {
         let mut state = self.lock();
@@ -142,6 +148,8 @@ impl Maintenance {
         if state.stopped && state.damaged.is_empty() {
             return None;
         }
+        // Whoever waits now waits for this attempt.
+        state.failure = None;
         Some((state.frozen.clone(), std::mem::take(&mut state.damaged)))
     }
 

@@ -168,3 +168,6 @@ impl Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,6 +218,7 @@ impl Writer {
     }
 
     fn seal_now(&mut self) -> Result<(), String> {
+        self.work.retry();
         self.work.wait_for_seal()?;
         if self.shared.active_tail().figures().oldest.is_some() {
             self.work.seal(self.shared.freeze_tail());

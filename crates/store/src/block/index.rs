@@ -418,3 +418,6 @@ fn decode_rows(
     first_rows.push(next_row);
     Ok(TraceTable { ids, first_rows, starts, offsets, rows: rows.to_vec(), names })
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,7 +150,7 @@ impl Block {
 
     pub(crate) fn index(&self, caches: &Caches) -> io::Result<Arc<BlockIndex>> {
         caches.indexes.get(self.entry.id, || {
-            let section = self.section(caches, self.entry.index)?;
+            let section = self.index_section(caches)?;
             let index = BlockIndex::decode(&section).map_err(|error| self.malformed(&error))?;
             if index.traces.row_count() != self.entry.spans {
                 return Err(self.malformed(&"its index and the manifest disagree"));
@@ -158,6 +158,10 @@ impl Block {
             let size = index.size;
             Ok((index, size))
         })
+    }
+
+    fn index_section(&self, caches: &Caches) -> io::Result<Bytes> {
+        self.section(caches, self.entry.index)
     }
 
     pub(crate) fn trace_filter(&self, caches: &Caches) -> io::Result<Arc<Filter>> {
@@ -214,4 +218,4 @@ fn damaged(message: String) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -239,3 +239,6 @@ fn equality_hash(expression: &Expression) -> Option<u64> {
     };
     Some(value_hash(key_hash(key), value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,6 @@ pub(super) fn remembered_last<T: Clone + PartialEq>(mut ask: impl FnMut(&T) -> b
         verdict
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ impl Inner {
 
 /// Most span names per service that the tail lists.
 const MAX_OPERATIONS: usize = 5000;
+
+#[cfg(test)]
+mod tests;
