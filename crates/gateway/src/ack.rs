@@ -1,6 +1,6 @@
 //! Acknowledgements: the way back from where spans ended to who sent them.
 //!
-//! One [`Ack`] travels with each copy of a batch. It is settled exactly once, by whoever the copy ends at, and keeps
+//! One `Ack` travels with each copy of a batch. It is settled exactly once, by whoever the copy ends at, and keeps
 //! the ledger's accounts on the way; one that is dropped unsettled (an aborted task) counts as refused. The sender
 //! hears the worst outcome of all copies. Memory is not its business: that is the reservation's.
 

@@ -265,6 +265,34 @@ service:
     assert_eq!(config.service.telemetry.metrics_endpoint().map(|e| e.to_string()).as_deref(), Some("0.0.0.0:8888"));
 }
 
+/// The effective file of AWS's sample for CloudFront: everything is understood but the exporter that issue 4 brings.
+#[test]
+fn the_file_of_awss_sample_lacks_only_the_otlp_exporter() {
+    check_problems(
+        "
+receivers:
+  otlp: {protocols: {grpc: {endpoint: '0.0.0.0:4317'}, http: {endpoint: '0.0.0.0:4318'}}}
+processors:
+  batch: {}
+  memory_limiter: {check_interval: 5s, limit_mib: 409, spike_limit_mib: 128}
+exporters:
+  logging: {}
+  otlp: {endpoint: 'data-prepper-headless:21890', tls: {insecure: true}}
+extensions:
+  health_check: {endpoint: '0.0.0.0:13133', path: /}
+  memory_ballast: {}
+service:
+  telemetry: {metrics: {address: '0.0.0.0:8888'}}
+  extensions: [health_check, memory_ballast]
+  pipelines:
+    traces: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [otlp]}
+",
+        &expect![[r#"
+            gateway.yaml:9:3: the exporter `otlp` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
+        "#]],
+    );
+}
+
 #[test]
 fn secrets_do_not_show() {
     let text = "
