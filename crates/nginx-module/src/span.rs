@@ -189,9 +189,9 @@ pub(crate) fn put_clients(
     let (method, is_known) = method(served.method);
     let Some(last) = upstream.tries.len().checked_sub(1) else { return };
     // What begins or ends in the same turn of the event loop as the request has its exact time; nginx's milliseconds
-    // say the rest.
+    // say the rest. They are rounded, and must not lead out of the request.
     let after_made = upstream.last_started_millis.saturating_sub(context.made_millis);
-    let mut start = later(context.made, after_made);
+    let mut start = later(context.made, after_made).min(served.ended).max(context.made);
     let mut spans = Vec::with_capacity(upstream.tries.len());
     for (index, tried) in upstream.tries.iter().enumerate().rev() {
         let took = tried.response_millis.unwrap_or_default();

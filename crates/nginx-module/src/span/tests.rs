@@ -172,6 +172,20 @@ fn a_try_within_one_turn_of_the_event_loop_is_as_long_as_the_request() {
 }
 
 #[test]
+fn rounded_milliseconds_do_not_lead_out_of_the_request() {
+    let (context, ids) = context();
+    context.open_client_span(&ids);
+    let served = Served { ended: UnixNanos(MADE.0 + 300_000), ..served() };
+    let mut out = Vec::new();
+    // nginx's clock turned to the next millisecond between the tries.
+    let quick = Try { response_millis: Some(0), ..TRY };
+    put_clients(&mut out, &context, &served, &upstream(vec![quick, quick], 5_001, 5_001), || ids.span_id());
+    for span in decode(&out) {
+        assert!(MADE <= span.start && span.start <= span.end && span.end <= served.ended, "{span:?}");
+    }
+}
+
+#[test]
 fn each_way_a_try_fails_has_its_type() {
     let kind = |tried: Try<'_>| outcome(&tried).error.map(std::borrow::Cow::into_owned);
     let none = Try { header_millis: None, ..TRY };
