@@ -23,6 +23,7 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
     let child = command.stdout(Stdio::piped()).spawn().context("the demo cannot be started")?;
     let mut demo = Demo(child);
     let output = demo.0.stdout.take().context("the demo's output is a pipe")?;
+    // Held until the end: a program whose output nobody reads any more is told so.
     let mut lines = BufReader::new(output).lines();
     let url = loop {
         let Some(line) = lines.next() else { bail!("the demo ended before it printed its address") };
@@ -31,12 +32,15 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
         }
     };
     let images = root.join("docs/images");
-    stage::run(
+    let outcome = stage::run(
         Command::new("npm")
             .args(["run", "--silent", "test:demo", "--", &url])
             .arg(images)
             .current_dir(root.join("web")),
-    )
+    );
+    drop(demo);
+    drop(lines);
+    outcome
 }
 
 /// A demo that does not outlive the test.

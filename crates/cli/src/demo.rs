@@ -18,11 +18,15 @@ use rootspan_gateway::config::{self, CloudFrontSettings, DefaultSettings, Source
 
 use crate::app::App;
 use crate::arguments::DemoArguments;
+use crate::output::say;
 use crate::{logging, runtime};
 use folder::DataFolder;
 
 /// Between the emulator and the receiver; both are in this process.
 const ACCESS_KEY: &str = "demo";
+
+/// From the edge location to the region of the origin and back, as between two cities of one continent.
+const ORIGIN_ROUND_TRIP: Duration = Duration::from_millis(18);
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
@@ -51,7 +55,7 @@ async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<
         }
         (Some(count), false) => {
             stage.traffic.run_count(count).await?;
-            println!("{count} requests sent; Ctrl-C ends the demo");
+            say!("{count} requests sent; Ctrl-C ends the demo");
             runtime::stop_signal().await?;
             stage.stop().await
         }
@@ -60,7 +64,7 @@ async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<
             let rate = arguments.rate;
             let visitors = tokio::spawn(async move { traffic.run_steady(rate).await });
             runtime::stop_signal().await?;
-            println!("\nstopping");
+            say!("\nstopping");
             stage.traffic.stop();
             visitors.await.context("the traffic ended in a panic")??;
             stage.stop().await
@@ -90,21 +94,18 @@ impl Stage {
 
     fn announce(&self, arguments: &DemoArguments) -> anyhow::Result<()> {
         let ui = self.app.ui_address().context("the built-in configuration has a UI")?;
-        println!("rootspan demo, scenario {}: {}", arguments.scenario.name(), arguments.scenario.description());
-        println!();
-        println!("  traces      http://{ui}/");
-        println!(
-            "  CloudFront  http://{}/  (local; try curl http://{}/products/20)",
-            self.cdn.address, self.cdn.address
-        );
-        println!("  upstream    http://{}/", self.services.upstream);
-        println!("  downstream  http://{}/", self.services.downstream);
+        say!("rootspan demo, scenario {}: {}", arguments.scenario.name(), arguments.scenario.description());
+        say!();
+        say!("  traces      http://{ui}/");
+        say!("  CloudFront  http://{}/  (local; try curl http://{}/products/20)", self.cdn.address, self.cdn.address);
+        say!("  upstream    http://{}/", self.services.upstream);
+        say!("  downstream  http://{}/", self.services.downstream);
         for address in self.app.gateway.addresses() {
-            println!("  {:<11} {} ({})", address.component, address.address, address.protocol);
+            say!("  {:<11} {} ({})", address.component, address.address, address.protocol);
         }
-        println!();
+        say!();
         if self.app.ui.as_ref().is_some_and(|ui| !ui.has_user_interface()) {
-            println!("this binary was built without the web UI: the page says how to build it");
+            say!("this binary was built without the web UI: the page says how to build it");
         }
         Ok(())
     }
@@ -123,9 +124,9 @@ impl Stage {
         let ui = self.app.ui_address().context("the built-in configuration has a UI")?;
         self.services.stop().await?;
         let summary = self.cdn.shutdown().await;
-        println!("{sent} requests sent; reading their traces back from http://{ui}/");
+        say!("{sent} requests sent; reading their traces back from http://{ui}/");
         let report = readback::compare(ui, &summary).await?;
-        print!("{report}");
+        crate::output::print(format_args!("{report}"));
         self.app.stop().await?;
         Ok(if report.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -168,6 +169,7 @@ fn distribution(
         origin: format!("http://{upstream}"),
         function: Some(viewer_request(&settings)?.code),
         behaviors,
+        origin_round_trip: ORIGIN_ROUND_TRIP,
         delivery: Some(Delivery {
             // A person is looking at the page; Firehose's own shortest interval is a minute.
             interval: Duration::from_millis(500),

@@ -8,6 +8,7 @@ use rootspan_edge::emulator::{Config, Delivery, Emulator};
 use rootspan_edge::settings::Settings;
 
 use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments};
+use crate::output::{complain, say};
 use crate::{logging, runtime};
 
 /// Writes the functions with the settings baked in.
@@ -20,7 +21,7 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
                 Ok(settings) => settings,
                 Err(problems) => {
                     for problem in problems {
-                        eprintln!("{}:{problem}", path.display());
+                        complain!("{}:{problem}", path.display());
                     }
                     return Ok(ExitCode::FAILURE);
                 }
@@ -32,9 +33,9 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let path = out.join(function.file_name);
     std::fs::write(&path, &function.code).with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{}  {} bytes  sha256 {}", path.display(), function.code.len(), function.sha256);
-    println!("attach it to viewer-request (runtime cloudfront-js-2.0), and let traceparent and tracestate through");
-    println!("to the origin by an origin request policy");
+    say!("{}  {} bytes  sha256 {}", path.display(), function.code.len(), function.sha256);
+    say!("attach it to viewer-request (runtime cloudfront-js-2.0), and let traceparent and tracestate through");
+    say!("to the origin by an origin request policy");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
     };
     let delivery = arguments.access_key.as_deref().map(|key| Delivery::to_endpoint(&arguments.firehose, key));
     if delivery.is_none() {
-        println!("no --access-key: access logs are not delivered");
+        say!("no --access-key: access logs are not delivered");
     }
     let config = Config {
         listen: arguments.listen,
@@ -58,12 +59,12 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
     };
     runtime::start()?.block_on(async {
         let emulator = Emulator::start(config).await?;
-        println!("CloudFront listens on http://{} in front of {}", emulator.address, arguments.origin);
+        say!("CloudFront listens on http://{} in front of {}", emulator.address, arguments.origin);
         runtime::stop_signal().await?;
         let summary = emulator.shutdown().await;
-        println!("{} requests", summary.ledger.len() as u64 + summary.forgotten);
+        say!("{} requests", summary.ledger.len() as u64 + summary.forgotten);
         if let Some(counts) = summary.delivery {
-            println!("{} log records written, {} delivered", counts.posted, counts.delivered);
+            say!("{} log records written, {} delivered", counts.posted, counts.delivered);
             let lost = counts.failed + counts.dropped;
             if lost > 0 {
                 bail!("{lost} log records could not be delivered to {}", arguments.firehose);

@@ -8,6 +8,7 @@ use rootspan_gateway::config::{self, CloudFrontSettings, Config, DefaultSettings
 
 use crate::app::App;
 use crate::arguments::{ConfigArguments, RunArguments};
+use crate::output::complain;
 use crate::{logging, runtime};
 
 /// Turns the built-in CloudFront receiver on: it is never open without a key.
@@ -21,7 +22,7 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let config = match config::load(&sources(&arguments.config)) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain!("{problems}");
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -13,6 +13,7 @@ use rootspan_query::client::{Client, ClientError, SearchParameters};
 use rootspan_query::guard::Auth;
 
 use crate::arguments::{Format, SearchArguments, SourceArguments, TraceArguments};
+use crate::output::{complain, say};
 use crate::runtime;
 use crate::table::{Align, clean, duration, table};
 
@@ -30,13 +31,13 @@ pub(crate) fn search(arguments: &SearchArguments) -> anyhow::Result<ExitCode> {
         Ok(answer) => answer,
         Err(ClientError::Refused { error, .. }) if error.position.is_some() => {
             let position = error.position.map(|position| position.offset).unwrap_or_default();
-            eprintln!("{}\n{}^ {}", arguments.query, " ".repeat(position), error.message);
+            complain!("{}\n{}^ {}", arguments.query, " ".repeat(position), error.message);
             return Ok(ExitCode::FAILURE);
         }
         Err(error) => return Err(error.into()),
     };
     match arguments.source.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
+        Format::Json => say!("{}", serde_json::to_string_pretty(&answer)?),
         Format::Table => print_traces(&answer),
     }
     Ok(ExitCode::SUCCESS)
@@ -54,15 +55,15 @@ fn print_traces(answer: &SearchAnswer) {
     ];
     let rows: Vec<_> = answer.traces.iter().map(row).collect();
     if rows.is_empty() {
-        println!("no trace matches; is the time range right, and has the service sent spans?");
+        say!("no trace matches; is the time range right, and has the service sent spans?");
     } else {
-        print!("{}", table(&header, &rows));
+        crate::output::print(format_args!("{}", table(&header, &rows)));
     }
     if let Some(reason) = &answer.partial {
-        eprintln!("the answer is incomplete: {}", clean(reason));
+        complain!("the answer is incomplete: {}", clean(reason));
     }
     if answer.next_cursor.is_some() {
-        eprintln!("there are more; raise --limit or narrow the query");
+        complain!("there are more; raise --limit or narrow the query");
     }
 }
 
@@ -93,14 +94,14 @@ pub(crate) fn trace(arguments: &TraceArguments) -> anyhow::Result<ExitCode> {
     match arguments.source.format {
         Format::Json => {
             let json = runtime.block_on(client.trace_json(&id))?.with_context(missing)?;
-            println!("{}", String::from_utf8_lossy(&json));
+            say!("{}", String::from_utf8_lossy(&json));
         }
         Format::Table => {
             let batch = runtime.block_on(client.trace(&id))?.with_context(missing)?;
             let tree = Tree::build(&batch);
-            print!("{}", clean_lines(&render::tree(&tree)));
-            println!("\nwhere the time went");
-            print!("{}", clean_lines(&render::paths(&tree, &critical_path(&tree))));
+            crate::output::print(format_args!("{}", clean_lines(&render::tree(&tree))));
+            say!("\nwhere the time went");
+            crate::output::print(format_args!("{}", clean_lines(&render::paths(&tree, &critical_path(&tree)))));
         }
     }
     Ok(ExitCode::SUCCESS)

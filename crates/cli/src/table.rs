@@ -1,7 +1,5 @@
 //! Plain tables for the terminal, and values as a person reads them.
 
-use std::fmt::Write as _;
-
 /// How a column is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -24,11 +22,10 @@ pub(crate) fn table(header: &[(&str, Align)], rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let width = widths[column];
-            // Writing to a string does not fail.
-            let _ = match header[column].1 {
-                Align::Left => write!(line, "{cell:<width$}  "),
-                Align::Right => write!(line, "{cell:>width$}  "),
-            };
+            line.push_str(&match header[column].1 {
+                Align::Left => format!("{cell:<width$}  "),
+                Align::Right => format!("{cell:>width$}  "),
+            });
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -50,16 +47,6 @@ pub(crate) fn duration(nanos: u64) -> String {
         2
     };
     format!("{value:.decimals$} {unit}")
-}
-
-/// Bytes with three significant digits and a unit.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    match UNITS.into_iter().find(|(size, _)| count >= *size) {
-        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-        Some((size, unit)) => format!("{:.2} {unit}", count as f64 / size as f64),
-        None => format!("{count} B"),
-    }
 }
 
 /// Text from outside for a terminal: control characters become visible, so that a span's name cannot move the cursor.

@@ -8,6 +8,7 @@ use rootspan_gateway::config::decode::Table;
 use rootspan_gateway::plan::plan;
 
 use crate::arguments::ConfigArguments;
+use crate::output::{complain, say};
 use crate::run::sources;
 
 /// Reports every problem at once; silent success is success.
@@ -15,13 +16,13 @@ pub(crate) fn validate(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> 
     match config::load(&sources(arguments)) {
         Ok(config) => {
             for warning in &config.warnings {
-                eprintln!("warning: {warning}");
+                complain!("warning: {warning}");
             }
-            println!("valid");
+            say!("valid");
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            eprintln!("{problems}");
+            complain!("{problems}");
             Ok(ExitCode::FAILURE)
         }
     }
@@ -31,11 +32,11 @@ pub(crate) fn validate(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> 
 pub(crate) fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     match config::load(&sources(arguments)) {
         Ok(config) => {
-            print!("{}", plan(&config));
+            crate::output::print(format_args!("{}", plan(&config)));
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            eprintln!("{problems}");
+            complain!("{problems}");
             Ok(ExitCode::FAILURE)
         }
     }
@@ -45,7 +46,7 @@ pub(crate) fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCo
 #[expect(clippy::unnecessary_wraps, reason = "every command has this shape")]
 pub(crate) fn components() -> anyhow::Result<ExitCode> {
     for (name, table) in tables() {
-        println!("{name}");
+        say!("{name}");
         if let Some(table) = table {
             print_keys(table, 1);
         }
@@ -57,7 +58,7 @@ fn print_keys(table: &Table, depth: usize) {
     for key in table.keys {
         let default = key.default.map(|default| format!(" = {default}")).unwrap_or_default();
         let doc: Vec<_> = key.doc.iter().map(|line| line.trim()).collect();
-        println!("{}{}{default}  {} ({})", "  ".repeat(depth), key.name, doc.join(" "), key.kind);
+        say!("{}{}{default}  {} ({})", "  ".repeat(depth), key.name, doc.join(" "), key.kind);
         if let Some(table) = key.table {
             print_keys(table, depth + 1);
         }

@@ -54,20 +54,27 @@ impl FromStr for Scenario {
 pub struct Faults {
     scenario: Scenario,
     downstream_calls: AtomicU64,
+    queries: AtomicU64,
 }
+
+/// How long statements take in a database that is not in memory, in turn: mostly short, now and then not.
+const QUERY_MILLIS: [u64; 8] = [4, 7, 5, 11, 6, 4, 23, 8];
 
 impl Faults {
     /// The faults of `scenario`.
     pub const fn new(scenario: Scenario) -> Self {
-        Self { scenario, downstream_calls: AtomicU64::new(0) }
+        Self { scenario, downstream_calls: AtomicU64::new(0), queries: AtomicU64::new(0) }
     }
 
-    /// How much longer a query of `table` takes.
+    /// How long a statement on `table` takes beside its own work.
     pub fn query_delay(&self, table: &str) -> Duration {
-        match self.scenario {
-            Scenario::SlowDb if table == "products" => Duration::from_millis(200),
-            Scenario::SlowDb | Scenario::Steady | Scenario::DownstreamErrors => Duration::ZERO,
-        }
+        let turn = self.queries.fetch_add(1, Ordering::Relaxed) % QUERY_MILLIS.len() as u64;
+        let usual = QUERY_MILLIS[usize::try_from(turn).unwrap_or_default()];
+        let fault = match self.scenario {
+            Scenario::SlowDb if table == "products" => 200,
+            Scenario::SlowDb | Scenario::Steady | Scenario::DownstreamErrors => 0,
+        };
+        Duration::from_millis(usual + fault)
     }
 
     /// Whether this call of the downstream service fails.

@@ -1,5 +1,7 @@
 //! The upstream service: the CDN's origin. It asks downstream over HTTP and sends it orders through the queue.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -21,6 +23,9 @@ use crate::queue::Producer;
 
 /// The service's name in the traces.
 pub const NAME: &str = "upstream";
+
+/// How long the product page takes to render.
+const RENDERING: Duration = Duration::from_millis(6);
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -53,7 +58,11 @@ async fn asset(Path(file): Path<String>) -> Response {
 }
 
 async fn product(State(service): State<Upstream>, Path(product): Path<i64>) -> Response {
-    relay(service.get("/stock/{product}", &format!("/stock/{product}")).await)
+    let stock = service.get("/stock/{product}", &format!("/stock/{product}")).await;
+    if matches!(&stock, Ok((status, _)) if status.is_success()) {
+        service.render("product page", RENDERING).await;
+    }
+    relay(stock)
 }
 
 async fn report(State(service): State<Upstream>) -> Response {
@@ -77,6 +86,14 @@ fn relay(answer: anyhow::Result<(StatusCode, Bytes)>) -> Response {
 }
 
 impl Upstream {
+    /// Work of the service itself, under an INTERNAL span.
+    async fn render(&self, what: &'static str, takes: Duration) {
+        let span = self.tracer.span_builder(format!("render {what}")).with_kind(SpanKind::Internal);
+        let context = Context::current_with_span(span.start_with_context(&self.tracer, &Context::current()));
+        tokio::time::sleep(takes).await;
+        context.span().end();
+    }
+
     /// Asks downstream under a CLIENT span of the HTTP conventions.
     async fn get(&self, route: &'static str, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
         let uri: Uri = format!("http://{}{path}", self.downstream).parse().context("the path is no part of a URI")?;

@@ -19,8 +19,8 @@ const PROCESS_PID: &str = "process.pid";
 
 /// A child may stick out of its parent by a hundredth of the parent's duration: rounding and late timers do that.
 const TOLERATED_PART: i128 = 100;
-/// CloudFront logs whole milliseconds.
-const CDN_RESOLUTION: i128 = 1_000_000;
+/// CloudFront logs whole milliseconds, and the borders of the origin window are each made of two such times.
+const CDN_RESOLUTION: i128 = 2_000_000;
 
 /// Numbers the clocks of resources.
 #[derive(Debug, Default)]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::output::complain;
+
 /// The folder that the user named, or one of our own that goes away again.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
@@ -32,7 +34,7 @@ impl DataFolder {
         if self.is_temporary
             && let Err(error) = std::fs::remove_dir_all(&self.path)
         {
-            eprintln!("{} could not be removed: {error}", self.path.display());
+            complain!("{} could not be removed: {error}", self.path.display());
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Config {
     pub origin_connect_timeout: Duration,
     /// How long the origin may take until its response begins; then 504.
     pub origin_response_timeout: Duration,
+    /// How far away the origin pretends to be: half of it passes before a request reaches the origin, half before its
+    /// answer is back.
+    pub origin_round_trip: Duration,
     /// How long a function may run. It stops endless loops: CloudFront's millisecond of computing cannot be told from a
     /// machine that is busy with other things.
     pub function_time_limit: Duration,
@@ -140,6 +143,7 @@ impl Default for Config {
             // CloudFront's defaults.
             origin_connect_timeout: Duration::from_secs(10),
             origin_response_timeout: Duration::from_secs(30),
+            origin_round_trip: Duration::ZERO,
             function_time_limit: Duration::from_secs(2),
             cache_max_bytes: 64 * 1024 * 1024,
             max_connections: 1024,

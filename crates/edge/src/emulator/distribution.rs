@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::cache::{Cache, Cached, lifetime};
 use super::config::{Behavior, CLASS_HEADER, Config, PROTOCOL_HEADER, Route, ViewerProtocol, path_matches};
@@ -226,7 +226,10 @@ impl Distribution {
         *request.uri_mut() = uri;
         *request.headers_mut() = origin_headers(changed.headers, viewer, &exchange.record.request_id);
         exchange.origin_asked = Some(super::clock::Stopwatch::start());
+        let one_way = self.config.origin_round_trip / 2;
+        sleep(one_way).await;
         let answer = timeout(self.config.origin_response_timeout, self.client.request(request)).await;
+        sleep(one_way).await;
         exchange.record.origin_first_byte = exchange.origin_elapsed().filter(|_| matches!(answer, Ok(Ok(_))));
         let (status, detailed, message) = match answer {
             Ok(Ok(response)) => return Ok((exchange, response)),
