@@ -75,8 +75,6 @@ struct Inner {
     commands: Mutex<Option<SyncSender<Command>>>,
     waiting: Arc<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// The folder's lock is freed when the last handle and both threads are gone.
-    _lock: Box<dyn Send + Sync>,
 }
 
 /// Called once, on the writer thread, when the batch is durable and searchable, or was refused.
@@ -104,15 +102,24 @@ impl Store {
             next_id: opened.next_id,
             applied_through: opened.applied_through,
         };
-        let threads =
-            vec![spawn("store-writer", move || writer.run())?, spawn("store-maintenance", move || maintenance.run())?];
+        // The folder is free for others when both threads have ended, however that comes about.
+        let of_writer: Arc<dyn Send + Sync> = Arc::from(lock);
+        let of_maintenance = Arc::clone(&of_writer);
+        let run_writer = move || {
+            writer.run();
+            drop(of_writer);
+        };
+        let run_maintenance = move || {
+            maintenance.run();
+            drop(of_maintenance);
+        };
+        let threads = vec![spawn("store-writer", run_writer)?, spawn("store-maintenance", run_maintenance)?];
         let inner = Inner {
             shared,
             work,
             commands: Mutex::new(Some(sender)),
             waiting: Arc::default(),
             threads: Mutex::new(threads),
-            _lock: lock,
         };
         Ok((Self { inner: Arc::new(inner) }, opened.report))
     }

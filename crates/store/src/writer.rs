@@ -22,7 +22,7 @@ pub(crate) const QUEUE_BATCHES: usize = 1024;
 /// Most batches in one group: bounds the time until the first of them is answered.
 const GROUP_BATCHES: usize = 256;
 /// Most bytes in one group.
-const GROUP_BYTES: usize = 16 << 20;
+const GROUP_BYTES: usize = 8 << 20;
 /// A tail is sealed when it holds this much, however few the spans.
 const SEAL_BYTES: usize = 64 << 20;
 /// How often the age of the tail and finished seals are looked at when nothing comes in.

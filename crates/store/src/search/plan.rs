@@ -4,6 +4,8 @@
 //! but that field. So the meaning of every operator is `traceql`'s, and the store only decides how often to ask: once
 //! per resource of a block, once per distinct name, once per value of a column.
 
+use std::ops::RangeInclusive;
+
 use rootspan_model::ids::SpanId;
 use rootspan_model::time::UnixNanos;
 use rootspan_traceql::ast::{AttributeScope, BinaryOperator, Expression, Field, Intrinsic, Literal, Query};
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
 pub(crate) struct Condition {
     pub(crate) on: On,
     compiled: Compiled,
+    /// A plain comparison of the duration, as a range.
+    durations: Option<RangeInclusive<u64>>,
 }
 
 /// The one field that a condition looks at.
@@ -106,7 +110,8 @@ impl Plan {
             Some(on) => {
                 let query = Query { filter: Some(expression.clone()) };
                 let compiled = compile(&query).map_err(|error| QueryError::Query(error.to_string()))?;
-                self.conditions.push(Condition { on, compiled });
+                let durations = (on == On::Duration).then(|| duration_range(expression)).flatten();
+                self.conditions.push(Condition { on, compiled, durations });
             }
             None => self.is_complete = false,
         }
@@ -129,6 +134,14 @@ impl Condition {
     /// Whether a span with nothing but these fields satisfies it.
     pub(crate) fn of_span(&self, span: Span<'_>) -> bool {
         self.compiled.matches(&SpanInBatch { span, ..empty() }, &TraceFacts::default())
+    }
+
+    /// Whether a span of this duration satisfies it.
+    pub(crate) fn of_duration(&self, nanos: u64) -> bool {
+        match &self.durations {
+            Some(range) => range.contains(&nanos),
+            None => self.of_span(Span { end: UnixNanos(nanos), ..Span::default() }),
+        }
     }
 
     pub(crate) fn of_trace(&self, facts: &TraceFacts<'_>) -> bool {
@@ -206,6 +219,38 @@ fn fields_of<'q>(expression: &'q Expression, fields: &mut Vec<&'q Field>) {
             Expression::Literal(_) => {}
         }
     }
+}
+
+/// The durations that satisfy `duration > literal` and its like.
+fn duration_range(expression: &Expression) -> Option<RangeInclusive<u64>> {
+    let Expression::Binary { operator, left, right } = expression else { return None };
+    let (Expression::Field(_), Expression::Literal(Literal::Duration(nanos) | Literal::Int(nanos))) =
+        (&**left, &**right)
+    else {
+        return None;
+    };
+    let bound = i128::from(*nanos);
+    let (from, to) = match operator {
+        BinaryOperator::Equal => (bound, bound),
+        BinaryOperator::Greater => (bound + 1, i128::from(u64::MAX)),
+        BinaryOperator::GreaterOrEqual => (bound, i128::from(u64::MAX)),
+        BinaryOperator::Less => (0, bound - 1),
+        BinaryOperator::LessOrEqual => (0, bound),
+        BinaryOperator::NotEqual
+        | BinaryOperator::And
+        | BinaryOperator::Or
+        | BinaryOperator::Matches
+        | BinaryOperator::NotMatches
+        | BinaryOperator::Add
+        | BinaryOperator::Subtract
+        | BinaryOperator::Multiply
+        | BinaryOperator::Divide
+        | BinaryOperator::Remainder
+        | BinaryOperator::Power => return None,
+    };
+    // A bound below zero excludes or includes every duration.
+    let to = u64::try_from(to).ok()?;
+    Some(u64::try_from(from).unwrap_or(0)..=to)
 }
 
 fn attribute_keys(expression: &Expression) -> Vec<String> {

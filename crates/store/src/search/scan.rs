@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use parquet::data_type::{BoolType, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
-use rootspan_model::time::UnixNanos;
 use rootspan_traceql::compile::TraceFacts;
 use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::field;
@@ -166,10 +165,7 @@ impl Scan<'_> {
             }
             On::Duration => {
                 let durations = self.required::<Int64Type>(Leaf::Duration as usize, &candidates.rows)?;
-                candidates.retain(|position| {
-                    let end = UnixNanos(durations[position].cast_unsigned());
-                    condition.of_span(Span { end, ..Span::default() }).into()
-                });
+                candidates.retain(|position| condition.of_duration(durations[position].cast_unsigned()).into());
                 Ok(())
             }
             On::Name => {

@@ -1,8 +1,6 @@
 //! The conditions that the light index of the tail can decide, so that most spans need not be decoded.
 
-use rootspan_model::time::UnixNanos;
 use rootspan_wire::otlp::batch::TraceBatch;
-use rootspan_wire::otlp::view::Span;
 
 use super::plan::{Condition, On, Plan};
 use crate::tail::TailSpan;
@@ -23,8 +21,8 @@ impl<'p> TailConditions<'p> {
 
     /// False only if the span certainly does not match.
     pub(super) fn may_match(&mut self, batch: &TraceBatch, span: &TailSpan) -> bool {
-        let duration = Span { end: UnixNanos(span.duration), ..Span::default() };
-        self.duration.iter().all(|condition| condition.of_span(duration)) && self.resource_may_match(batch, span)
+        self.duration.iter().all(|condition| condition.of_duration(span.duration))
+            && self.resource_may_match(batch, span)
     }
 
     fn resource_may_match(&mut self, batch: &TraceBatch, span: &TailSpan) -> bool {

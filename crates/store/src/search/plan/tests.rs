@@ -50,3 +50,21 @@ fn a_query_that_does_not_compile_is_refused() {
         SearchRequest { query: Query { filter: Some(filter) }, start: None, end: None, limit: 1, after: None };
     assert!(matches!(Plan::new(&request), Err(QueryError::Query(_))));
 }
+
+/// The range says what the evaluator would.
+#[test]
+fn a_duration_is_compared_as_the_evaluator_does() {
+    for operator in ["=", "!=", ">", ">=", "<", "<="] {
+        for literal in ["0ns", "5ns", "6", "-1", "-1ns", "4.5"] {
+            let plan = plan(&format!("{{ duration {operator} {literal} }}"));
+            let condition = &plan.conditions[0];
+            for nanos in [0, 4, 5, 6, 7, u64::MAX] {
+                let span = rootspan_wire::otlp::view::Span {
+                    end: rootspan_model::time::UnixNanos(nanos),
+                    ..rootspan_wire::otlp::view::Span::default()
+                };
+                assert_eq!(condition.of_duration(nanos), condition.of_span(span), "{nanos} {operator} {literal}");
+            }
+        }
+    }
+}

@@ -78,6 +78,29 @@ fn a_lost_manifest_is_rebuilt_from_the_blocks() {
     assert_eq!(store.status().blocks, 2);
 }
 
+/// Bit rot in the manifest must not make blocks look like leftovers.
+#[test]
+fn a_damaged_manifest_loses_no_block() {
+    let disk = MemoryDirectory::new();
+    let directory: Arc<dyn Directory> = Arc::new(disk.clone());
+    let (store, _) = open(&directory);
+    for number in 1..4 {
+        ingest(&store, batch(&[one(number, NOW)])).expect("the batch is taken");
+        store.seal().expect("the tail is sealed");
+    }
+    store.close().expect("the store closes");
+    drop(store);
+    let segments = disk.list("manifest").expect("the folder is listed");
+    let segment = segments.iter().max_by_key(|segment| segment.length).expect("a segment");
+    disk.flip_bit(&format!("manifest/{}", segment.name), segment.length * 4).expect("the bit is flipped");
+    let (store, report) = open(&directory);
+    assert!(!report.repairs.is_empty());
+    assert_eq!(search(&store, "{}").traces.len(), 3);
+    for number in 1..4 {
+        assert_eq!(trace(&store, number).expect("it is there").batch.span_count(), 1);
+    }
+}
+
 #[test]
 fn a_missing_block_is_one_sentence() {
     let disk = MemoryDirectory::new();
