@@ -1,5 +1,6 @@
 //! Reads columns of chosen rows.
 
+use std::cell::OnceCell;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -12,11 +13,15 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use rootspan_journal::directory::ReadableFile;
+use rootspan_journal::directory::checksum::UNIT_BYTES;
 use zstd::bulk::Decompressor;
 
 use super::pages::{Footer, Pages, PlainColumn, SharedDecompressor};
 use super::{Block, Caches};
 use crate::limits::{Guard, Stop};
+
+/// A range of fewer rows than this share of the block is read page by page.
+const NARROW_SHARE: u64 = 16;
 
 /// A file, and a part of it that is already in memory.
 #[derive(Clone, Debug)]
@@ -84,7 +89,8 @@ pub(crate) struct ColumnReader<'a> {
     block: &'a Block,
     footer: Arc<Footer>,
     source: Source,
-    decompressor: SharedDecompressor,
+    /// Made for the first compressed column: it takes longer than reading a small one.
+    decompressor: OnceCell<SharedDecompressor>,
     guard: &'a Guard,
 }
 
@@ -95,7 +101,7 @@ impl<'a> ColumnReader<'a> {
             block,
             footer: block.footer(caches)?,
             source: block.source(caches)?,
-            decompressor: Arc::new(Mutex::new(Decompressor::new()?)),
+            decompressor: OnceCell::new(),
             guard,
         })
     }
@@ -127,7 +133,9 @@ impl<'a> ColumnReader<'a> {
         let count: usize = rows.iter().map(|range| (range.end - range.start) as usize).sum();
         let mut column =
             ColumnValues { values: Vec::with_capacity(count), definition: Vec::new(), repetition: Vec::new() };
-        let mut reader = self.column::<T>(leaf)?;
+        // One trace needs a page or two of a column, not all of it.
+        let is_narrow = rows.len() <= 1 && count as u64 * NARROW_SHARE < self.block.entry.spans;
+        let mut reader = self.column::<T>(leaf, is_narrow)?;
         let descriptor = self.footer.metadata.file_metadata().schema_descr().column(leaf);
         let is_optional = descriptor.max_def_level() > 0;
         let is_repeated = descriptor.max_rep_level() > 0;
@@ -150,7 +158,7 @@ impl<'a> ColumnReader<'a> {
         Ok(column)
     }
 
-    fn column<T: DataType>(&self, leaf: usize) -> Result<ColumnReaderImpl<T>, Stop> {
+    fn column<T: DataType>(&self, leaf: usize, is_narrow: bool) -> Result<ColumnReaderImpl<T>, Stop> {
         let Some(PlainColumn { chunk, is_compressed }) = self.footer.columns.get(leaf) else {
             return Err(self.block.malformed(&"it has fewer columns than its index says").into());
         };
@@ -159,6 +167,8 @@ impl<'a> ColumnReader<'a> {
         let length = usize::try_from(length).map_err(io::Error::other)?;
         if let Some(window) = self.source.in_window(start, length) {
             source.window = window;
+        } else if is_narrow {
+            self.guard.charge(UNIT_BYTES as u64)?;
         } else {
             self.guard.charge(length as u64)?;
             source.window = self.source.file.read(start, length)?;
@@ -167,7 +177,7 @@ impl<'a> ColumnReader<'a> {
         let rows = usize::try_from(self.block.entry.spans).map_err(io::Error::other)?;
         let locations = self.footer.metadata.page_index().and_then(|index| index.page_locations(0, leaf)).cloned();
         let pages = SerializedPageReader::new(Arc::new(source), chunk, rows, locations);
-        let decompressor = is_compressed.then(|| Arc::clone(&self.decompressor));
+        let decompressor = if *is_compressed { Some(self.decompressor()?) } else { None };
         let pages = Pages { inner: pages.map_err(|error| self.error(error))?, decompressor };
         let pages: Box<dyn PageReader> = Box::new(pages);
         let descriptor = self.footer.metadata.file_metadata().schema_descr().column(leaf);
@@ -175,6 +185,14 @@ impl<'a> ColumnReader<'a> {
             return Err(self.block.malformed(&"a column has another type than its index says").into());
         }
         Ok(get_typed_column_reader::<T>(get_column_reader(descriptor, pages)))
+    }
+
+    fn decompressor(&self) -> Result<SharedDecompressor, Stop> {
+        if let Some(known) = self.decompressor.get() {
+            return Ok(Arc::clone(known));
+        }
+        let new: SharedDecompressor = Arc::new(Mutex::new(Decompressor::new()?));
+        Ok(Arc::clone(self.decompressor.get_or_init(|| new)))
     }
 
     /// Checksums are right and the content is not.
