@@ -1,9 +1,13 @@
 //! What a query works on: the store at one moment, its limits, and what to do with a block that cannot be read.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rootspan_model::ids::TraceId;
+
+use crate::block::filter::{Filter, trace_hash};
 use crate::block::{Block, Caches};
 use crate::limits::{Guard, Stop};
 use crate::maintenance::Work;
@@ -19,11 +23,13 @@ pub(crate) struct Reading<'a> {
     work: &'a Work,
     /// What was left out.
     omitted: RefCell<Option<String>>,
+    /// The trace filters of all blocks, for queries that ask them about every trace.
+    filters: OnceCell<Vec<(u64, Arc<Filter>)>>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(shared: &'a Shared, work: &'a Work, guard: &'a Guard) -> Self {
-        Self { snapshot: shared.snapshot(), guard, shared, work, omitted: RefCell::new(None) }
+        Self { snapshot: shared.snapshot(), guard, shared, work, omitted: RefCell::new(None), filters: OnceCell::new() }
     }
 
     pub(crate) fn caches(&self) -> &'a Caches {
@@ -33,6 +39,18 @@ impl<'a> Reading<'a> {
     /// Blocks that can be read, the latest start first.
     pub(crate) fn blocks(&self) -> impl DoubleEndedIterator<Item = &Block> {
         self.snapshot.blocks.iter().map(|live| &live.block).filter(|block| !block.is_damaged())
+    }
+
+    /// Whether no part of a trace can lie anywhere but in `block`. A block whose filter cannot be read may have one.
+    pub(crate) fn is_only_in(&self, block: &Block, id: &TraceId) -> bool {
+        let filters = self.filters.get_or_init(|| {
+            let filter = |block: &Block| Some((block.entry.id, block.trace_filter(self.caches()).ok()?));
+            self.blocks().filter_map(filter).collect()
+        });
+        let hash = trace_hash(id.as_bytes());
+        filters.len() == self.blocks().count()
+            && filters.iter().all(|(other, filter)| *other == block.entry.id || !filter.may_contain(hash))
+            && self.snapshot.tails.iter().all(|tail| !tail.contains(id))
     }
 
     /// The result of reading `block`, or `None` if the block is damaged: then it is reported and left out from now on.

@@ -248,18 +248,24 @@ fn scan_block(
             (block.index(reading.caches())?, Some(traces))
         }
     };
-    let matches =
-        scan(reading, block, &index, plan, traces.as_deref(), &|trace, ask| ask_facts(reading, &index, trace, ask))?;
+    let matches = scan(reading, block, &index, plan, traces.as_deref(), &|trace, ask| {
+        ask_facts(reading, block, &index, trace, ask)
+    })?;
     Ok(matches.into_iter().map(|Match { trace, latest }| (index.traces.id(trace), latest)).collect())
 }
 
 fn ask_facts(
     reading: &Reading<'_>,
+    block: &Block,
     index: &BlockIndex,
     trace: usize,
     ask: &mut dyn FnMut(&TraceFacts<'_>) -> bool,
 ) -> Result<bool, Stop> {
     let id = index.traces.id(trace);
+    if reading.is_only_in(block, &id) {
+        let row = index.traces.row(trace).map_err(|error| block.malformed(&error))?;
+        return Ok(ask(&facts(&row.part)));
+    }
     let part = summaries(reading, &[id])?.remove(&id);
     Ok(ask(&part.as_ref().map(facts).unwrap_or_default()))
 }

@@ -187,6 +187,11 @@ impl TailView {
         positions
     }
 
+    /// Whether it has, or had by now, a span of the trace.
+    pub(crate) fn contains(&self, id: &TraceId) -> bool {
+        self.tail.read().traces.contains_key(id)
+    }
+
     /// Copies of a trace's spans.
     pub(crate) fn spans(&self, id: &TraceId) -> Vec<LooseSpan> {
         let loose = |(batch, span): (usize, usize)| {
