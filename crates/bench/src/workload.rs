@@ -23,6 +23,7 @@ pub(crate) struct Workload {
 
 impl Workload {
     /// `spans` spans in requests of a thousand; the CDN's spans come `root_delay` after their traces.
+    #[expect(clippy::disallowed_methods, reason = "the window ends now")]
     pub(crate) fn generate(spans: u64, seed: u64, root_delay: Duration) -> anyhow::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let start = now.saturating_sub(WINDOW);

@@ -10,6 +10,7 @@ pub type Clock = rootspan_store::store::Clock;
 
 /// The system's clock.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn system() -> Clock {
     Arc::new(|| {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

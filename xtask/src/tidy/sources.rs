@@ -20,6 +20,7 @@ pub(super) fn check(root: &Path, problems: &mut Vec<String>) -> anyhow::Result<(
         length(path, &text, problems);
         if path.ends_with(".rs") {
             doors(path, &text, problems);
+            tasks(path, &text, problems);
         }
         unfinished(path, &text, problems);
     }
@@ -48,6 +49,21 @@ fn doors(path: &str, text: &str, problems: &mut Vec<String>) {
     for (number, line) in text.lines().enumerate().filter(|_| !allowed) {
         if line.contains("std::fs::") || line.contains("use std::fs;") || line.contains("tokio::fs::") {
             problems.push(format!("{path}:{}: files are touched in modules named files.rs only", number + 1));
+        }
+    }
+}
+
+/// Tasks are started where they get a name and an owner.
+fn tasks(path: &str, text: &str, problems: &mut Vec<String>) {
+    let allowed = is_test(path)
+        || path.ends_with("/task.rs")
+        || path.ends_with("/tasks.rs")
+        || ["crates/bench/", "crates/cli/", "crates/demo/", "crates/edge/src/emulator/mod.rs", "xtask/"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix));
+    for (number, line) in text.lines().enumerate().filter(|_| !allowed) {
+        if line.contains("tokio::spawn(") {
+            problems.push(format!("{path}:{}: tasks are started by the crate's task helper", number + 1));
         }
     }
 }

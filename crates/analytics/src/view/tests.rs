@@ -20,6 +20,7 @@ fn split(encoded: &[u8]) -> (&str, &[u8]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the expectation is the whole view")]
 fn the_header_says_what_the_columns_are() {
     let encoded = TraceView::build(&fixture::batch(TRACE), &[], 3).encode();
     let (header, _) = split(&encoded);

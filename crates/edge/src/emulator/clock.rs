@@ -17,6 +17,7 @@ impl Stopwatch {
 }
 
 /// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub(crate) fn unix_millis() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)

@@ -75,6 +75,7 @@ fn whole_span() -> Vec<u8> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the expectation is the whole answer")]
 fn everything_of_a_span_is_there() {
     let trace = loaded(whole_span());
     let json = serde_json::to_string_pretty(&SpanJson::new(&trace, 0)).expect("plain data");
