@@ -2,7 +2,7 @@
 //!
 //! `rootspan-bench BINARY [SPANS]` prints the table of docs/benchmarks.md; `cargo xtask bench` builds both first.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
-#![cfg_attr(not(test), expect(clippy::disallowed_methods, reason = "it waits for another process and for the disk"))]
+#![expect(clippy::disallowed_methods, reason = "it waits for another process and for the disk")]
 
 mod ask;
 mod disk;
