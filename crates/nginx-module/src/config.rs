@@ -2,12 +2,16 @@
 //! takes over the rest.
 
 use std::ffi::CStr;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rootspan_model::sampling::Threshold;
 
 use crate::ffi::ComplexValue;
+
+mod files;
 
 /// `otel_exporter` and what else is said once, in `http`.
 #[derive(Debug)]
@@ -39,6 +43,10 @@ pub(crate) struct ExporterConfig {
     pub(crate) batch_count: usize,
     /// `header`, in order.
     pub(crate) headers: Vec<(String, String)>,
+    /// `trusted_certificate`: a file of authorities; else the system's.
+    trusted_certificate: Option<String>,
+    /// What TLS needs, if the endpoint wants it: read once, by the master, which may read more than workers.
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Default for ExporterConfig {
@@ -50,6 +58,8 @@ impl Default for ExporterConfig {
             batch_size: 512,
             batch_count: 4,
             headers: Vec::new(),
+            trusted_certificate: None,
+            tls: None,
         }
     }
 }
@@ -71,6 +81,7 @@ impl ExporterConfig {
             }
             [name, value] if name == "batch_size" => self.batch_size = count(value)?,
             [name, value] if name == "batch_count" => self.batch_count = count(value)?,
+            [name, value] if name == "trusted_certificate" => self.trusted_certificate = Some(value.clone()),
             [name, key, value] if name == "header" => {
                 let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
                 if key.is_empty() || !key.bytes().all(is_token) || value.bytes().any(|byte| byte < b' ') {
@@ -84,41 +95,67 @@ impl ExporterConfig {
         Ok(())
     }
 
-    /// What only the whole block can show.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// What only the whole block can show. Reads the certificates; a relative path begins at `folder`.
+    pub(crate) fn complete(&mut self, folder: &Path) -> Result<(), String> {
         if self.endpoint.authority.is_empty() {
             return Err("requires \"endpoint\"".to_owned());
         }
         if self.batch_size.saturating_mul(self.batch_count) > MAX_HELD_SPANS {
             return Err(format!("batch_size times batch_count is more than {MAX_HELD_SPANS}"));
         }
+        if self.endpoint.uses_tls {
+            let protocol: &[u8] = if self.endpoint.path.is_some() { b"http/1.1" } else { b"h2" };
+            let file = self.trusted_certificate.as_ref().map(|file| folder.join(file));
+            self.tls = Some(files::tls(file.as_deref(), protocol)?);
+        }
         Ok(())
     }
 }
 
-/// Where spans go: `http://host:port/v1/traces`.
+/// Where spans go: `host:4317`, `https://host:4317` (gRPC), `http://host:4318/v1/traces` (HTTP).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// `host:port`
     pub(crate) authority: String,
-    /// `/v1/traces`
-    pub(crate) path: String,
+    /// `/v1/traces`; `None` for gRPC, whose path is fixed.
+    pub(crate) path: Option<String>,
+    /// `https://`
+    pub(crate) uses_tls: bool,
 }
 
 impl Endpoint {
+    /// As nginx's own module reads it, which knows gRPC only: the scheme may be left out. A path makes it HTTP.
     fn parse(text: &str) -> Result<Self, String> {
-        let rest = text.strip_prefix("http://").ok_or_else(|| format!("unsupported endpoint \"{text}\""))?;
+        let (uses_tls, rest) = match text.split_once("://") {
+            None => (false, text),
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            Some(_) => return Err(format!("unsupported endpoint \"{text}\"")),
+        };
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
-            None => (rest, "/v1/traces"),
+            None => (rest, ""),
         };
         let is_plain = |byte: u8| byte.is_ascii_graphic();
         if authority.is_empty() || !text.bytes().all(is_plain) || authority.contains('@') {
             return Err(format!("invalid endpoint \"{text}\""));
         }
+        let path = Some(path.to_owned()).filter(|path| !matches!(path.as_str(), "" | "/"));
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
-        Ok(Self { authority, path: path.to_owned() })
+        let default_port = match (&path, uses_tls) {
+            // gRPC has no port of its own; this is OTLP's.
+            (None, _) => 4317,
+            (Some(_), false) => 80,
+            (Some(_), true) => 443,
+        };
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:{default_port}") };
+        Ok(Self { authority, path, uses_tls })
+    }
+
+    /// The host alone, for the certificate.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        host.trim_matches(['[', ']'])
     }
 }
 

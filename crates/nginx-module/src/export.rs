@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use rootspan_model::conventions::resource;
 use rootspan_wire::otlp::field;
+use rootspan_wire::otlp::protobuf::{FieldValue, Reader};
 use rootspan_wire::otlp::write::{begin_message, end_message, put_attribute, put_bytes, put_resource, put_scope};
 
 use crate::config::{ExporterConfig, MainConfig};
 
+mod grpc;
 mod http;
 mod retry;
 
@@ -100,7 +102,7 @@ impl Exporter {
             shared: Arc::clone(&shared),
             interval: exporter.interval,
             prefix: request_prefix(config, host),
-            client: http::Client::new(exporter),
+            client: Client::new(exporter),
         };
         spawn(Box::new(move || sender.run()))?;
         let max_spans = exporter.batch_size * exporter.batch_count;
@@ -179,7 +181,7 @@ struct Sender {
     interval: Duration,
     /// Resource and scope, encoded once.
     prefix: Prefix,
-    client: http::Client,
+    client: Client,
 }
 
 impl Sender {
@@ -246,6 +248,74 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.0.lock().has_ended = true;
         self.0.changed.notify_all();
+    }
+}
+
+/// How requests travel.
+#[derive(Debug)]
+enum Client {
+    Http(http::Client),
+    Grpc(grpc::Client),
+}
+
+impl Client {
+    fn new(config: &ExporterConfig) -> Self {
+        match config.endpoint.path {
+            Some(_) => Self::Http(http::Client::new(config)),
+            None => Self::Grpc(grpc::Client::new(config)),
+        }
+    }
+
+    fn post(&mut self, body: &[u8], deadline: Instant) -> std::io::Result<Answer> {
+        match self {
+            Self::Http(client) => client.post(body, deadline),
+            Self::Grpc(client) => client.post(body, deadline),
+        }
+    }
+}
+
+/// What the collector answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Taken.
+    Accepted {
+        /// Spans that a partial success names as rejected.
+        rejected: u64,
+    },
+    /// Do not try again.
+    Refused,
+    /// Try again.
+    Later {
+        /// When, if the collector said so.
+        after: Option<Duration>,
+    },
+}
+
+impl Answer {
+    /// What an HTTP status other than success means; these are the ones that the specification calls retryable.
+    const fn of_status(status: u16, after: Option<Duration>) -> Self {
+        match status {
+            429 | 502 | 503 | 504 => Self::Later { after },
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// `ExportTraceServiceResponse.partial_success.rejected_spans`; 0 if the body is something else.
+fn rejected_spans(body: &[u8]) -> u64 {
+    let field = |body, wanted: u32| {
+        let mut reader = Reader::new(body);
+        while let Ok(Some(field)) = reader.field() {
+            if field.number == wanted {
+                return Some(field.value);
+            }
+        }
+        None
+    };
+    let Some(FieldValue::Bytes(partial_success)) = field(body, 1) else { return 0 };
+    match field(partial_success, 1) {
+        Some(FieldValue::Varint(rejected)) => rejected,
+        _ => 0,
     }
 }
 

@@ -14,6 +14,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::ptr::{NonNull, null, null_mut};
 
 use nginx_sys::*;
@@ -178,7 +179,9 @@ fn exporter_block(cf: *mut ngx_conf_t, conf: *mut c_void) -> Result<(), String> 
     if !parsed.is_null() {
         return Err("has an error in its block".to_owned());
     }
-    exporter.check()?;
+    // SAFETY: `cf` has a cycle, whose paths are set before anything is configured.
+    let folder = unsafe { String::from_utf8_lossy((*(*cf).cycle).conf_prefix.as_bytes()) };
+    exporter.complete(Path::new(&*folder))?;
     // SAFETY: as at the top.
     unsafe { &mut *conf.cast::<MainConfig>() }.exporter = Some(exporter);
     Ok(())

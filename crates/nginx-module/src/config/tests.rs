@@ -7,16 +7,16 @@ fn words(text: &str) -> Vec<String> {
 fn exporter(lines: &[&str]) -> Result<ExporterConfig, String> {
     let mut exporter = ExporterConfig::default();
     lines.iter().try_for_each(|line| exporter.line(&words(line)))?;
-    exporter.check().map(|()| exporter)
+    exporter.complete(Path::new("/nowhere")).map(|()| exporter)
 }
 
 #[test]
 fn the_exporters_defaults_are_those_of_nginxs_own_module() {
-    let exporter = exporter(&["endpoint http://collector:4318"]).expect("valid");
+    let exporter = exporter(&["endpoint collector"]).expect("valid");
     assert_eq!(exporter.interval, Duration::from_secs(5));
     assert_eq!((exporter.batch_size, exporter.batch_count), (512, 4));
-    assert_eq!(exporter.endpoint.authority, "collector:4318");
-    assert_eq!(exporter.endpoint.path, "/v1/traces");
+    assert_eq!(exporter.endpoint.authority, "collector:4317");
+    assert_eq!((exporter.endpoint.path, exporter.endpoint.uses_tls), (None, false));
 }
 
 #[test]
@@ -29,9 +29,28 @@ fn the_exporters_lines() {
         "header X-Token secret",
     ])
     .expect("valid");
-    assert_eq!((exporter.endpoint.authority.as_str(), exporter.endpoint.path.as_str()), ("[::1]:80", "/other/path"));
+    assert_eq!(
+        (exporter.endpoint.authority.as_str(), exporter.endpoint.path.as_deref()),
+        ("[::1]:80", Some("/other/path"))
+    );
     assert_eq!((exporter.interval, exporter.batch_size), (Duration::from_millis(200), 10));
     assert_eq!(exporter.headers, [("X-Token".to_owned(), "secret".to_owned())]);
+}
+
+#[test]
+fn a_path_makes_it_http_and_its_absence_grpc() {
+    let parsed = |text: &str| {
+        let endpoint = Endpoint::parse(text).expect(text);
+        (endpoint.authority.clone(), endpoint.host().to_owned(), endpoint.path.clone(), endpoint.uses_tls)
+    };
+    let expected = |authority: &str, host: &str, path: Option<&str>, uses_tls| {
+        (authority.to_owned(), host.to_owned(), path.map(str::to_owned), uses_tls)
+    };
+    assert_eq!(parsed("localhost:4317"), expected("localhost:4317", "localhost", None, false));
+    assert_eq!(parsed("http://c:1/"), expected("c:1", "c", None, false));
+    assert_eq!(parsed("https://c:1"), expected("c:1", "c", None, true));
+    assert_eq!(parsed("https://[::1]:2/v1/traces"), expected("[::1]:2", "::1", Some("/v1/traces"), true));
+    assert_eq!(parsed("https://c/x"), expected("c:443", "c", Some("/x"), true));
 }
 
 #[test]
@@ -51,6 +70,8 @@ fn what_is_wrong_is_said() {
     ] {
         assert_eq!(message(line), expected);
     }
+    let no_file = exporter(&["endpoint https://c", "trusted_certificate ca.pem"]).expect_err("no such file");
+    assert!(no_file.starts_with("cannot read \"/nowhere/ca.pem\""), "{no_file}");
     assert_eq!(exporter(&["interval 1s"]).expect_err("no endpoint"), "requires \"endpoint\"");
 }
 

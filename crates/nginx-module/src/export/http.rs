@@ -2,10 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rootspan_wire::otlp::protobuf::{FieldValue, Reader};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use super::{Answer, rejected_spans};
 use crate::config::ExporterConfig;
 
 /// Longest head of a response.
@@ -21,26 +24,11 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Client {
     authority: String,
+    host: String,
+    tls: Option<Arc<ClientConfig>>,
     /// The request up to the value of `Content-Length`.
     head: String,
-    connection: Option<TcpStream>,
-}
-
-/// What the collector answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// 2xx.
-    Accepted {
-        /// Spans that a partial success names as rejected.
-        rejected: u64,
-    },
-    /// Do not try again.
-    Refused,
-    /// Try again.
-    Later {
-        /// `Retry-After`.
-        after: Option<Duration>,
-    },
+    connection: Option<Connection>,
 }
 
 impl Client {
@@ -48,7 +36,7 @@ impl Client {
         let endpoint = &config.endpoint;
         let mut head = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-protobuf\r\nUser-Agent: rootspan-nginx/{}\r\n",
-            endpoint.path,
+            endpoint.path.as_deref().unwrap_or("/v1/traces"),
             endpoint.authority,
             env!("CARGO_PKG_VERSION"),
         );
@@ -56,7 +44,8 @@ impl Client {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("Content-Length: ");
-        Self { authority: endpoint.authority.clone(), head, connection: None }
+        let host = endpoint.host().to_owned();
+        Self { authority: endpoint.authority.clone(), host, tls: config.tls.clone(), head, connection: None }
     }
 
     /// Sends one request and reads the answer.
@@ -73,13 +62,21 @@ impl Client {
                 Ok(answer) => return Ok(answer),
             }
         }
-        let connection = connect(&self.authority, deadline)?;
+        let connection = self.connect(deadline)?;
         self.exchange(connection, body, deadline).map_err(|failure| match failure {
             Failure::NoAnswer(error) | Failure::Answer(error) => error,
         })
     }
 
-    fn exchange(&mut self, mut connection: TcpStream, body: &[u8], deadline: Instant) -> Result<Answer, Failure> {
+    fn connect(&self, deadline: Instant) -> io::Result<Connection> {
+        let connection = connect(&self.authority, deadline)?;
+        let Some(tls) = &self.tls else { return Ok(Connection::Plain(connection)) };
+        let name = ServerName::try_from(self.host.clone()).map_err(|_| invalid("the endpoint's host is no name"))?;
+        let session = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
+        Ok(Connection::Tls(Box::new(StreamOwned::new(session, connection))))
+    }
+
+    fn exchange(&mut self, mut connection: Connection, body: &[u8], deadline: Instant) -> Result<Answer, Failure> {
         let head = format!("{}{}\r\n\r\n", self.head, body.len());
         write_all(&mut connection, head.as_bytes(), deadline).map_err(Failure::NoAnswer)?;
         write_all(&mut connection, body, deadline).map_err(Failure::NoAnswer)?;
@@ -109,10 +106,45 @@ impl Client {
         let body = body_length.and_then(|length| received.get(body_at..body_at + length)).unwrap_or_default();
         Ok(match head.status {
             200..=299 => Answer::Accepted { rejected: rejected_spans(body) },
-            // The statuses that the specification calls retryable.
-            429 | 502 | 503 | 504 => Answer::Later { after: head.retry_after },
-            _ => Answer::Refused,
+            other => Answer::of_status(other, head.retry_after),
         })
+    }
+}
+
+/// A connection to the collector.
+#[derive(Debug)]
+enum Connection {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Connection {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+
+    /// Both waits, for TLS reads while it writes and the other way round.
+    fn wait_at_most(&self, deadline: Instant) -> io::Result<()> {
+        let wait = Some(left(deadline)?.min(MAX_WAIT));
+        self.socket().set_read_timeout(wait)?;
+        self.socket().set_write_timeout(wait)
     }
 }
 
@@ -161,24 +193,6 @@ impl Head {
     }
 }
 
-/// `ExportTraceServiceResponse.partial_success.rejected_spans`; 0 if the body is something else.
-fn rejected_spans(body: &[u8]) -> u64 {
-    let field = |body, wanted: u32| {
-        let mut reader = Reader::new(body);
-        while let Ok(Some(field)) = reader.field() {
-            if field.number == wanted {
-                return Some(field.value);
-            }
-        }
-        None
-    };
-    let Some(FieldValue::Bytes(partial_success)) = field(body, 1) else { return 0 };
-    match field(partial_success, 1) {
-        Some(FieldValue::Varint(rejected)) => rejected,
-        _ => 0,
-    }
-}
-
 fn connect(authority: &str, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = invalid("the endpoint's name has no address");
     for address in authority.to_socket_addrs()? {
@@ -193,9 +207,9 @@ fn connect(authority: &str, deadline: Instant) -> io::Result<TcpStream> {
     Err(last)
 }
 
-fn write_all(connection: &mut TcpStream, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
+fn write_all(connection: &mut Connection, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
     while !bytes.is_empty() {
-        connection.set_write_timeout(Some(left(deadline)?.min(MAX_WAIT)))?;
+        connection.wait_at_most(deadline)?;
         match connection.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
@@ -207,10 +221,10 @@ fn write_all(connection: &mut TcpStream, mut bytes: &[u8], deadline: Instant) ->
 }
 
 /// Reads something.
-fn read_more(connection: &mut TcpStream, received: &mut Vec<u8>, deadline: Instant) -> io::Result<()> {
+fn read_more(connection: &mut Connection, received: &mut Vec<u8>, deadline: Instant) -> io::Result<()> {
     let mut buffer = [0; 4096];
     loop {
-        connection.set_read_timeout(Some(left(deadline)?.min(MAX_WAIT)))?;
+        connection.wait_at_most(deadline)?;
         match connection.read(&mut buffer) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => {

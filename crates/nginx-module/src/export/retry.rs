@@ -3,8 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::Shared;
-use super::http::{Answer, Client};
+use super::{Answer, Client, Shared};
 
 /// The pause after the first failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

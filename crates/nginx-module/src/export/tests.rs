@@ -6,7 +6,7 @@ use super::*;
 
 fn main_config(port: u16, lines: &[&str]) -> MainConfig {
     let mut exporter = ExporterConfig::default();
-    let endpoint = format!("endpoint http://127.0.0.1:{port}");
+    let endpoint = format!("endpoint http://127.0.0.1:{port}/v1/traces");
     for line in [endpoint.as_str()].iter().chain(lines) {
         exporter.line(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).expect("valid");
     }
@@ -154,4 +154,13 @@ fn the_resource_says_who_and_where() {
     config.service_name = Some("proxy".to_owned());
     assert!(text(&config).contains("proxy") && !text(&config).contains("from attribute"));
     assert!(text(&MainConfig::new()).contains("unknown_service:nginx") && text(&MainConfig::new()).contains("host"));
+}
+
+#[test]
+fn partial_success_is_counted() {
+    // partial_success { rejected_spans: 3, error_message: "no" }
+    assert_eq!(rejected_spans(&[0x0a, 6, 0x08, 3, 0x12, 2, b'n', b'o']), 3);
+    assert_eq!(rejected_spans(&[]), 0);
+    assert_eq!(rejected_spans(b"{\"partialSuccess\":{}}"), 0);
+    assert_eq!(rejected_spans(&[0x0a, 200, 1]), 0);
 }

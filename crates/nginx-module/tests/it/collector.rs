@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,7 @@ use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_wire::otlp::validate::{Limits, validate};
 use rootspan_wire::otlp::view::AnyValue;
 
+use crate::h2c;
 use crate::wait::until;
 
 /// A span in a form that tests compare.
@@ -73,6 +74,45 @@ impl Collector {
         Self { port, state }
     }
 
+    /// HTTP over TLS.
+    pub(crate) fn start_tls(tls: Arc<rustls::ServerConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for connection in listener.incoming().flatten() {
+                let session = rustls::ServerConnection::new(Arc::clone(&tls)).expect("a session");
+                let state = Arc::clone(&shared);
+                std::thread::spawn(move || serve(rustls::StreamOwned::new(session, connection), &state));
+            }
+        });
+        Self { port, state }
+    }
+
+    /// gRPC, over TLS if it is given.
+    pub(crate) fn start_grpc(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        let port = h2c::serve(tls, move |head, body| {
+            assert_eq!(head.uri.path(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+            assert_eq!(
+                (&head.headers["content-type"], &head.headers["te"]),
+                (&"application/grpc".parse().expect("a value"), &"trailers".parse().expect("a value"))
+            );
+            let length = u32::from_be_bytes(body[1..5].try_into().expect("a frame"));
+            assert_eq!((body[0], length as usize), (0, body.len() - 5));
+            shared.requests.fetch_add(1, Ordering::SeqCst);
+            shared.heads.lock().expect("no panic").push(format!("{:?}", head.headers));
+            let status = shared.status.load(Ordering::SeqCst);
+            if status == 0 {
+                shared.spans.lock().expect("no panic").extend(decode(body[5..].to_vec()));
+            }
+            h2c::Reply { body: vec![0; 5], trailers: vec![("grpc-status", status.to_string())] }
+        });
+        Self { port, state }
+    }
+
     /// From now on every request is answered with `status`; 0 for success.
     pub(crate) fn answer(&self, status: u16) {
         self.state.status.store(status, Ordering::SeqCst);
@@ -103,9 +143,8 @@ impl Collector {
     }
 }
 
-fn serve(connection: TcpStream, state: &State) {
-    let mut reader = BufReader::new(connection.try_clone().expect("a second handle"));
-    let mut writer = connection;
+fn serve(connection: impl Read + Write, state: &State) {
+    let mut reader = BufReader::new(connection);
     loop {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -132,7 +171,8 @@ fn serve(connection: TcpStream, state: &State) {
         }
         let answer =
             format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n");
-        if writer.write_all(answer.as_bytes()).is_err() {
+        let writer = reader.get_mut();
+        if writer.write_all(answer.as_bytes()).and_then(|()| writer.flush()).is_err() {
             return;
         }
     }

@@ -1,6 +1,7 @@
 //! The export: nothing lost over reloads, nothing blocked by a collector that is away.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::collector::Collector;
@@ -64,6 +65,65 @@ fn a_dead_collector_fails_no_request_and_losses_are_told() {
     let log = nginx.stop();
     assert!(log.contains("otel: 1 spans dropped since the last report"), "{log}");
     assert!(log.contains("80 queue full, 0 refused, 20 unreachable"), "{log}");
+}
+
+#[test]
+fn grpc_is_what_an_endpoint_without_path_means() {
+    let collector = Collector::start_grpc(None);
+    let exporter = format!("endpoint 127.0.0.1:{}; header x-token abc;", collector.port);
+    let nginx = Nginx::start(&collector, Setup { server: SERVER, exporter: &exporter, ..Setup::default() });
+    nginx.get("/a", &[]);
+    let span = collector.wait(1).swap_remove(0);
+    assert_eq!((span.attribute("url.path"), span.resource["service.name"].as_str()), ("/a", "proxy"));
+    nginx.get("/b", &[]);
+    collector.wait(2);
+    assert!(collector.heads()[0].contains("\"x-token\": \"abc\""), "{:?}", collector.heads());
+    // Unavailable: the span waits.
+    collector.answer(14);
+    let before = collector.requests();
+    nginx.get("/c", &[]);
+    until("a try", || (collector.requests() > before).then_some(()));
+    collector.answer(0);
+    collector.wait(3);
+    let log = nginx.stop();
+    assert_eq!(collector.count(), 3, "{log}");
+}
+
+#[test]
+fn tls_trusts_only_the_given_authority() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let own = |name: &str, protocol: &str| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let file = folder.path().join(name);
+        std::fs::write(&file, made.cert.pem()).expect("the folder is ours");
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider);
+        let builder = builder.with_safe_default_protocol_versions().expect("known versions").with_no_client_auth();
+        let mut config = builder.with_single_cert(vec![made.cert.der().clone()], key).expect("they fit");
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        (file, Arc::new(config))
+    };
+    let (http_file, http_tls) = own("http.pem", "http/1.1");
+    let (grpc_file, grpc_tls) = own("grpc.pem", "h2");
+    let (http, grpc) = (Collector::start_tls(http_tls), Collector::start_grpc(Some(grpc_tls)));
+    for (collector, path, file) in [(&http, "/v1/traces", &http_file), (&grpc, "", &grpc_file)] {
+        let endpoint = format!("endpoint https://localhost:{}{path};", collector.port);
+        let exporter = format!("{endpoint} trusted_certificate {};", file.display());
+        let nginx = Nginx::start(collector, Setup { server: SERVER, exporter: &exporter, ..Setup::default() });
+        nginx.get("/a", &[]);
+        nginx.get("/b", &[]);
+        nginx.stop();
+        assert_eq!(collector.count(), 2, "{path}");
+        // The other's certificate is not trusted here.
+        let other = if path.is_empty() { &http_file } else { &grpc_file };
+        let exporter = format!("{endpoint} trusted_certificate {};", other.display());
+        let nginx = Nginx::start(collector, Setup { server: SERVER, exporter: &exporter, ..Setup::default() });
+        nginx.get("/c", &[]);
+        let log = nginx.stop();
+        assert!(log.contains("1 unreachable"), "{log}");
+        assert_eq!(collector.count(), 2, "{path}");
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod clients;
 mod collector;
 mod decisions;
 mod exporting;
+mod h2c;
+mod http2;
 mod robustness;
 mod server;
 mod spans;

@@ -28,6 +28,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) http: &'a str,
     /// In `server`.
     pub(crate) server: &'a str,
+    /// HTTP/2 without TLS, instead of HTTP/1.
+    pub(crate) http2: bool,
 }
 
 /// The module that cargo built for this test, or the one that `ROOTSPAN_NGINX_MODULE` names.
@@ -60,7 +62,8 @@ impl Nginx {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let Setup { main, exporter, http, server } = setup;
+        let Setup { main, exporter, http, server, http2 } = setup;
+        let http2 = if http2 { "http2" } else { "" };
         let endpoint = format!("endpoint http://127.0.0.1:{}/v1/traces;", collector.port);
         let exporter =
             if exporter.contains("endpoint") { exporter.to_owned() } else { format!("{endpoint} {exporter}") };
@@ -71,7 +74,7 @@ impl Nginx {
             "load_module {};\ndaemon off;\nuser root;\nworker_processes 1;\npid nginx.pid;\nerror_log error.log info;\n{main}\n\
              events {{ worker_connections 1024; }}\n\
              http {{\n{}\naccess_log off;\notel_service_name proxy;\notel_exporter {{ {exporter} {interval} }}\n{http}\n\
-             server {{ listen 127.0.0.1:{port}; server_name localhost;\n{server}\n}}\n}}\n",
+             server {{ listen 127.0.0.1:{port} {http2}; server_name localhost;\n{server}\n}}\n}}\n",
             module().display(),
             temp.join(" "),
         );

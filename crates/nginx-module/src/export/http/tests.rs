@@ -19,12 +19,3 @@ fn heads_of_responses() {
         assert_eq!(head(broken), None, "{broken}");
     }
 }
-
-#[test]
-fn partial_success_is_counted() {
-    // partial_success { rejected_spans: 3, error_message: "no" }
-    assert_eq!(rejected_spans(&[0x0a, 6, 0x08, 3, 0x12, 2, b'n', b'o']), 3);
-    assert_eq!(rejected_spans(&[]), 0);
-    assert_eq!(rejected_spans(b"{\"partialSuccess\":{}}"), 0);
-    assert_eq!(rejected_spans(&[0x0a, 200, 1]), 0);
-}
