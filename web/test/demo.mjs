@@ -19,7 +19,8 @@ const DATABASE = 3;
 async function findTrace() {
   const until = Date.now() + PATIENCE_MILLIS;
   while (Date.now() < until) {
-    const query = encodeURIComponent('{ resource.service.name = "downstream" }');
+    // A page: its answer waits for the database, so everything lies on the critical path.
+    const query = encodeURIComponent('{ resource.service.name = "downstream" && name = "SELECT products" }');
     const { traces } = await (await fetch(`${url}/api/v1/search?limit=200&q=${query}`)).json();
     const candidates = traces.filter((trace) => !trace.rootMissing && WANTED.every((name) => trace.services.some((service) => service.name === name)));
     for (const { traceId } of candidates) if (await hasDatabase(traceId)) return traceId;
