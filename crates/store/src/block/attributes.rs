@@ -20,6 +20,8 @@ const FREQUENT_SHARE: usize = 200;
 const MAX_COLUMNS: usize = 300;
 /// Most keys that are told apart in one block; more can only come from keys made of data, which all go to the overflow.
 const MAX_KEYS: usize = 8192;
+/// Most attributes of a span whose columns are guessed.
+const MAX_SEQUENCE: usize = 64;
 /// The pass.
 #[derive(Debug, Default)]
 pub(crate) struct Collector<'a> {
@@ -29,6 +31,9 @@ pub(crate) struct Collector<'a> {
     /// Hashes of all (key, value) pairs for the block's filter.
     hashes: HashSet<u64, BuildHasherDefault<AsItIs>>,
     keys_incomplete: bool,
+    /// For each span name the columns of its last span's attributes, in order: instrumentation writes the same ones in
+    /// the same order every time, so this guess saves most hash lookups.
+    sequences: Vec<Vec<u32>>,
 }
 
 /// The values of one key.
@@ -39,9 +44,6 @@ pub(crate) struct Column<'a> {
     /// Rows that have a value, ascending.
     pub(crate) rows: Vec<u32>,
     key_hash: u64,
-    /// The column whose key last followed this one: instrumentation writes attributes in the same order every time,
-    /// so this guess saves most hash lookups.
-    successor: u32,
     in_overflow: bool,
     /// The last row of which this key went to the overflow; later values of that row must follow it there, so that
     /// the order of a key's duplicates is kept.
@@ -110,8 +112,8 @@ impl Hasher for AsItIs {
     }
 }
 
-/// No column: a row's first attribute has none before it.
-pub(crate) const NO_COLUMN: u32 = u32::MAX;
+/// No column: there are too many.
+const NO_COLUMN: u32 = u32::MAX;
 
 impl Texts {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
@@ -131,16 +133,14 @@ impl Texts {
 }
 
 impl<'a> Collector<'a> {
-    /// Takes an attribute of `row`; rows come in order. `previous` is the column of the row's attribute before, or
-    /// [`NO_COLUMN`].
-    pub(crate) fn attribute(&mut self, row: u32, previous: &mut u32, attribute: &KeyValue<'a>) {
-        let index = self.column(*previous, attribute);
+    /// Takes the attribute at `position` of `row`, whose span has the name with this number; rows come in order.
+    pub(crate) fn attribute(&mut self, row: u32, name: u32, position: usize, attribute: &KeyValue<'a>) {
+        let index = self.column(name, position, attribute);
         if index == NO_COLUMN {
             self.hash(key_hash(attribute.key), attribute.value);
             self.overflow(row, attribute.bytes);
             return;
         }
-        *previous = index;
         let hash = self.columns[index as usize].key_hash;
         self.hash(hash, attribute.value);
         let column = &mut self.columns[index as usize];
@@ -190,9 +190,10 @@ impl<'a> Collector<'a> {
     }
 
     /// The column of the attribute's key, made if need be; [`NO_COLUMN`] if there are too many.
-    fn column(&mut self, previous: u32, attribute: &KeyValue<'a>) -> u32 {
-        let guess = self.columns.get(previous as usize).map_or(NO_COLUMN, |column| column.successor);
-        if let Some(column) = self.columns.get(guess as usize)
+    fn column(&mut self, name: u32, position: usize, attribute: &KeyValue<'a>) -> u32 {
+        let guess = self.sequences.get(name as usize).and_then(|sequence| sequence.get(position).copied());
+        if let Some(guess) = guess
+            && let Some(column) = self.columns.get(guess as usize)
             && column.key == attribute.key
         {
             return guess;
@@ -204,8 +205,15 @@ impl<'a> Collector<'a> {
                 None => return NO_COLUMN,
             },
         };
-        if let Some(column) = self.columns.get_mut(previous as usize) {
-            column.successor = index;
+        if position < MAX_SEQUENCE {
+            if self.sequences.len() <= name as usize {
+                self.sequences.resize_with(name as usize + 1, Vec::new);
+            }
+            let sequence = &mut self.sequences[name as usize];
+            if sequence.len() <= position {
+                sequence.resize(position + 1, NO_COLUMN);
+            }
+            sequence[position] = index;
         }
         index
     }
@@ -232,7 +240,6 @@ impl<'a> Collector<'a> {
             values,
             rows: Vec::new(),
             key_hash: key_hash(attribute.key),
-            successor: NO_COLUMN,
             in_overflow: false,
             overflow_row: None,
         });

@@ -4,6 +4,7 @@
 //! `schema` documents the columns, `index` the part of a block that is kept decoded.
 
 pub(crate) mod attributes;
+mod columns;
 pub(crate) mod entry;
 pub(crate) mod filter;
 pub(crate) mod index;
