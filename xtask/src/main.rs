@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod demo;
 mod dist;
+mod nginx_bench;
 mod nginx_module;
 mod setup;
 mod stage;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   test [STAGE…]  every check and test; with names, only those stages
   tidy           structure: file lengths, crate directions, documents that must be true
   bench          measure the store on a million spans and print the table of docs/benchmarks.md
+  bench nginx    what the tracing module costs nginx, in CPU time for each request
   nginx-module   the tracing module for the installed nginx; prints the path of the .so last
   dist           a self-contained archive of the binary, with the UI inside, in dist/
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(&rest),
         Some("test") => test::run(&rest),
         Some("tidy") => tidy::run(),
+        Some("bench") if rest.first().is_some_and(|what| what == "nginx") => nginx_bench::run(),
         Some("bench") => bench::run(&rest),
         Some("nginx-module") => nginx_module::run(&rest),
         Some("dist") => dist::run(),

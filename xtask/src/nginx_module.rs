@@ -15,6 +15,8 @@ const NGINX_DEV: Program =
 /// The package brings libclang and its own headers, which is what bindgen needs.
 const CLANG: Program = Program { name: "clang", package: "clang", purpose: "its library reads nginx's headers" };
 
+const VALGRIND: Program = Program { name: "valgrind", package: "valgrind", purpose: "runs nginx in one of the tests" };
+
 /// Where Debian's package has headers, `configure` and its own flags for it.
 const NGINX_SOURCE: &str = "/usr/share/nginx/src";
 
@@ -59,6 +61,11 @@ pub(crate) fn check() -> anyhow::Result<()> {
     stage::run(&mut target.cargo(&["fmt", "--check"])?)?;
     stage::run(target.cargo(&["clippy", "--all-targets", "--quiet"])?.args(["--", "--deny", "warnings"]))?;
     target.test()
+}
+
+/// The optimised module for the installed nginx.
+pub(crate) fn build_installed() -> anyhow::Result<PathBuf> {
+    Target { vendored: false, root: setup::root()? }.build()
 }
 
 impl Target {
@@ -107,6 +114,7 @@ impl Target {
     }
 
     fn test(&self) -> anyhow::Result<()> {
+        setup::ensure(&[VALGRIND])?;
         let mut command = self.cargo(&["test"])?;
         if self.vendored {
             stage::run(&mut self.cargo(&["build"])?)?;

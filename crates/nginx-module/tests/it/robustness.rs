@@ -275,3 +275,34 @@ fn fastcgi_gets_the_context_as_a_parameter() {
     assert_eq!((client.attribute("http.response.status_code"), client.attribute("url.full")), ("201", ""));
     nginx.stop();
 }
+
+#[test]
+fn valgrind_finds_nothing() {
+    let (collector, upstream) = (Collector::start(), Upstream::start());
+    let more = "location /a { error_page 418 = @page; return 418; } location @page { rewrite ^ /b last; }\
+                location /b { otel_span_attr id $otel_trace_id; otel_propagators tracecontext; proxy_pass http://127.0.0.1:PORT; }"
+        .replace("PORT", &upstream.port.to_string());
+    let server = traced(&upstream, &format!("otel_client_span on; {more}"));
+    let under = ["valgrind", "--quiet", "--error-exitcode=9", "--log-file=valgrind.%p"];
+    let nginx = Nginx::start(&collector, Setup { server: &server, under: &under, ..Setup::default() });
+    let headers =
+        ["b3: 0", "X-B3-Flags: 1", "A: 1", "traceparent: x", "traceparent: y", "tracestate: ot=th:8", "X-B3-SpanId: 1"];
+    for path in ["/", "/a", "/b?sig=1", "/status/502", "/close"] {
+        for headers in [&headers[..], &[]] {
+            let answer = nginx.get(path, headers);
+            assert!(answer.starts_with("HTTP/1.1 "), "{path}: {answer} {}", nginx.log());
+        }
+    }
+    nginx.raw("GET /x\r\n");
+    nginx.raw("garbage\r\n\r\n");
+    collector.wait(1);
+    let folder = nginx.folder().to_owned();
+    // Master and worker have a log each.
+    let logs = nginx.stop_and(|| {
+        let files = std::fs::read_dir(folder).expect("the folder is ours").flatten();
+        let files = files.filter(|file| file.file_name().to_string_lossy().starts_with("valgrind."));
+        files.map(|file| std::fs::read_to_string(file.path()).expect("valgrind writes it")).collect::<Vec<_>>()
+    });
+    assert_eq!(logs, ["", ""]);
+    assert_eq!(collector.spans().iter().filter(|span| span.kind == SpanKind::Server).count(), 12);
+}

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::collector::Collector;
@@ -30,6 +30,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) server: &'a str,
     /// HTTP/2 without TLS, instead of HTTP/1.
     pub(crate) http2: bool,
+    /// A program that runs nginx, with its arguments.
+    pub(crate) under: &'a [&'a str],
 }
 
 /// The module that cargo built for this test, or the one that `ROOTSPAN_NGINX_MODULE` names.
@@ -62,7 +64,7 @@ impl Nginx {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let Setup { main, exporter, http, server, http2 } = setup;
+        let Setup { main, exporter, http, server, http2, under } = setup;
         let http2 = if http2 { "http2" } else { "" };
         let endpoint = format!("endpoint http://127.0.0.1:{}/v1/traces;", collector.port);
         let exporter =
@@ -79,7 +81,13 @@ impl Nginx {
             temp.join(" "),
         );
         std::fs::write(folder.path().join("nginx.conf"), config).expect("the folder is ours");
-        let process = nginx()
+        let mut command = nginx();
+        if let [program, arguments @ ..] = under {
+            let nginx = command.get_program().to_owned();
+            command = Command::new(program);
+            command.args(arguments).arg(nginx);
+        }
+        let process = command
             .args([
                 "-p".as_ref(),
                 folder.path(),
@@ -89,6 +97,7 @@ impl Nginx {
                 "nginx.conf".as_ref(),
             ])
             .env("NGINX", "0;")
+            .current_dir(folder.path())
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())
             .spawn()
@@ -106,6 +115,11 @@ impl Nginx {
     /// The error log.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default()
+    }
+
+    /// Where nginx runs.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Process ids of workers.
@@ -138,11 +152,17 @@ impl Nginx {
     }
 
     /// Stops gracefully and gives the error log.
-    pub(crate) fn stop(mut self) -> String {
+    pub(crate) fn stop(self) -> String {
+        let log = self.folder().join("error.log");
+        self.stop_and(|| std::fs::read_to_string(log).unwrap_or_default())
+    }
+
+    /// Stops gracefully and gives what `last` finds then in nginx's folder.
+    pub(crate) fn stop_and<T>(mut self, last: impl FnOnce() -> T) -> T {
         self.signal("QUIT");
         let status = until("nginx to end", || self.process.try_wait().expect("it is our child"));
         assert!(status.success(), "{status}: {}", self.log());
-        self.log()
+        last()
     }
 }
 
