@@ -135,11 +135,13 @@ impl PaidBuffer {
         &mut self.buffer
     }
 
+    /// A buffer grows by moving: for that moment the old and the new one exist, and both are paid for.
     fn reserve(&mut self, capacity: usize) -> Result<(), Exhausted> {
-        self.reservation.resize(capacity as u64)?;
+        let both = self.reservation.bytes().saturating_add(capacity as u64);
+        self.reservation.resize(both)?;
         self.buffer.reserve_exact(capacity - self.buffer.len());
         debug_assert!(self.buffer.capacity() <= capacity, "exactly what was paid for");
-        Ok(())
+        self.reservation.resize(capacity as u64)
     }
 
     /// The bytes, shared, and what pays for them; neither may outlive the other by much.

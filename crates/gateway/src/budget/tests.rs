@@ -29,3 +29,14 @@ fn limits_follow_the_design() {
     assert_eq!(payload_limit(1 << 30, 0, 0), (1 << 30) / 5 * 4);
     assert_eq!(payload_limit(1 << 20, 50 << 20, 0), 8 << 20);
 }
+
+/// Bombs that stopped at the budget had taken half as much again: a buffer that grows is there twice for a moment.
+#[test]
+fn growth_pays_for_the_old_and_the_new_buffer() {
+    let budget = Budget::new(100);
+    let mut buffer = PaidBuffer::with_capacity(&budget, 40).expect("fits");
+    assert_eq!(buffer.resize(61), Err(Exhausted), "40 and 61 do not fit at once");
+    assert_eq!(budget.used(), 40, "a refusal changes nothing");
+    buffer.resize(60).expect("40 and 60 fit");
+    assert_eq!(budget.used(), 60, "what was moved is given back");
+}
