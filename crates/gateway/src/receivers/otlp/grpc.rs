@@ -41,6 +41,8 @@ const MAX_FRAME_BYTES: u32 = 256 << 10;
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// A peer that has not completed the HTTP/2 preface by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that ends has so long to take its last answers; a peer that hangs must not hold up the process's end.
+const LINGER: Duration = Duration::from_secs(2);
 /// `grpc-message` is cut to this; proxies refuse long trailers.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
@@ -114,6 +116,7 @@ pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, mut stop: Stop
                 connection.graceful_shutdown();
                 grace.set(sleep(server.age_grace));
             }
+            () = sleep(Some(LINGER)), if stopping && requests.len() == 0 => break,
             () = grace.as_mut() => break,
         }
     }
