@@ -44,18 +44,15 @@ impl App {
             store_tail_bytes = store.seal_spans.saturating_mul(TAIL_BYTES_PER_SPAN).saturating_add(store_tail_bytes);
             stores.insert(store.directory.clone(), open_store(store).await?);
         }
-        let environment = Environment {
-            stores: stores.clone(),
-            clock: rootspan_gateway::clock::system(),
-            store_tail_bytes,
-            debug_output: None,
-        };
-        let gateway = Gateway::start(config, environment).await?;
-        let ui = match config.ui() {
-            Some(ui) => Some(start_ui(ui, config, &stores, &gateway)?),
-            None => None,
-        };
-        Ok(Self { gateway, ui, stores })
+        match start_on(config, &stores, store_tail_bytes).await {
+            Ok((gateway, ui)) => Ok(Self { gateway, ui, stores }),
+            Err(error) => {
+                // Whoever tries again with other addresses finds the folders free. Why it did not start matters more
+                // than what this says.
+                let _closed = close(stores).await;
+                Err(error)
+            }
+        }
     }
 
     /// Where the UI is.
@@ -66,21 +63,51 @@ impl App {
     /// Takes nothing new, stores what was taken, closes. Gives one sentence if something was cut off.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let drained = self.gateway.shutdown(DRAIN_DEADLINE).await;
-        if !drained.complete {
+        if drained.cut_off_spans > 0 {
             tracing::error!(
                 spans = drained.cut_off_spans,
                 "not everything was stored within the drain deadline; the senders were not told that it was accepted"
+            );
+        } else if !drained.complete {
+            tracing::warn!(
+                "a connection did not end within the drain deadline and was cut off; no span was on its way"
             );
         }
         if let Some(ui) = self.ui {
             ui.stop(DRAIN_DEADLINE).await;
         }
-        for (directory, store) in self.stores {
-            let closed = tokio::task::spawn_blocking(move || store.close()).await;
-            closed.context("the store's closing was interrupted")?.with_context(|| format!("closing {directory}"))?;
-        }
-        Ok(())
+        close(self.stores).await
     }
+}
+
+async fn start_on(
+    config: &Config,
+    stores: &HashMap<String, Store>,
+    store_tail_bytes: u64,
+) -> anyhow::Result<(Running, Option<server::Running>)> {
+    let environment = Environment {
+        stores: stores.clone(),
+        clock: rootspan_gateway::clock::system(),
+        store_tail_bytes,
+        debug_output: None,
+    };
+    let gateway = Gateway::start(config, environment).await?;
+    let Some(ui) = config.ui() else { return Ok((gateway, None)) };
+    match start_ui(ui, config, stores, &gateway) {
+        Ok(ui) => Ok((gateway, Some(ui))),
+        Err(error) => {
+            gateway.shutdown(DRAIN_DEADLINE).await;
+            Err(error)
+        }
+    }
+}
+
+async fn close(stores: HashMap<String, Store>) -> anyhow::Result<()> {
+    for (directory, store) in stores {
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        closed.context("the store's closing was interrupted")?.with_context(|| format!("closing {directory}"))?;
+    }
+    Ok(())
 }
 
 async fn open_store(config: &StoreConfig) -> anyhow::Result<Store> {

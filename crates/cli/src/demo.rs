@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use rootspan_demo::services::{self, Services};
 use rootspan_demo::traffic::{FORBIDDEN_PREFIX, REDIRECTED_PREFIX, Traffic, UNREACHABLE_PREFIX};
 use rootspan_edge::build::viewer_request;
@@ -15,10 +15,13 @@ use rootspan_edge::emulator::{self, Behavior, Delivery, Emulator, PROTOCOL_HEADE
 use rootspan_edge::settings::Settings;
 use rootspan_gateway::config::values::Endpoint;
 use rootspan_gateway::config::{self, CloudFrontSettings, DefaultSettings, Source};
+use rootspan_gateway::runtime::StartError;
+use rootspan_query::server;
 
 use crate::app::App;
 use crate::arguments::DemoArguments;
 use crate::output::say;
+use crate::runtime::StopSignal;
 use crate::{logging, runtime};
 use folder::DataFolder;
 
@@ -27,6 +30,9 @@ const ACCESS_KEY: &str = "demo";
 
 /// From the edge location to the region of the origin and back, as between two cities of one continent.
 const ORIGIN_ROUND_TRIP: Duration = Duration::from_millis(18);
+
+/// How often ports are looked for: with every attempt of two demos at once one of them gets further.
+const START_ATTEMPTS: usize = 8;
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
@@ -46,24 +52,38 @@ struct Stage {
 }
 
 async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<ExitCode> {
+    let mut stop = StopSignal::listen()?;
     let stage = Stage::start(arguments, folder).await?;
     stage.announce(arguments)?;
+    // What a stop cuts off is cancel-safe: requests that nobody waits for any more.
     match (arguments.requests, arguments.exit) {
         (Some(count), true) => {
-            stage.traffic.run_count(count).await?;
-            stage.compare().await
+            let traffic = stage.traffic.clone();
+            let compared = async {
+                traffic.run_count(count).await?;
+                stage.compare().await
+            };
+            tokio::select! {
+                compared = compared => compared,
+                () = stop.wait() => bail!("stopped before the traces could be compared"),
+            }
         }
         (Some(count), false) => {
-            stage.traffic.run_count(count).await?;
-            say!("{count} requests sent; Ctrl-C ends the demo");
-            runtime::stop_signal().await?;
+            tokio::select! {
+                sent = stage.traffic.run_count(count) => {
+                    sent?;
+                    say!("{count} requests sent; Ctrl-C ends the demo");
+                    stop.wait().await;
+                }
+                () = stop.wait() => {}
+            }
             stage.stop().await
         }
         (None, _) => {
             let traffic = stage.traffic.clone();
             let rate = arguments.rate;
             let visitors = tokio::spawn(async move { traffic.run_steady(rate).await });
-            runtime::stop_signal().await?;
+            stop.wait().await;
             say!("\nstopping");
             stage.traffic.stop();
             visitors.await.context("the traffic ended in a panic")??;
@@ -74,20 +94,28 @@ async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<
 
 impl Stage {
     async fn start(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<Self> {
-        let app = App::start(&configuration(arguments, folder)?).await?;
+        let app = moving(async || App::start(&configuration(arguments, folder)?).await).await?;
         let address = |component, protocol| {
             app.gateway.address(component, protocol).with_context(|| format!("{component} does not listen"))
         };
-        let services = Services::start(services::Config {
-            upstream: free(arguments.upstream),
-            downstream: free(arguments.downstream),
-            otlp_grpc: format!("http://{}", address("otlp", "grpc")?),
-            otlp_http: format!("http://{}", address("otlp", "http")?),
-            scenario: arguments.scenario,
+        let (otlp_grpc, otlp_http) = (address("otlp", "grpc")?, address("otlp", "http")?);
+        let services = moving(async || {
+            Services::start(services::Config {
+                upstream: free(arguments.upstream),
+                downstream: free(arguments.downstream),
+                otlp_grpc: format!("http://{otlp_grpc}"),
+                otlp_http: format!("http://{otlp_http}"),
+                scenario: arguments.scenario,
+            })
+            .await
         })
         .await?;
         let firehose = address("cloudfront", "http")?;
-        let cdn = Emulator::start(distribution(arguments, services.upstream, firehose)?).await?;
+        let cdn = moving(async || {
+            let config = distribution(arguments, services.upstream, firehose)?;
+            Ok(Emulator::start(config).await?)
+        })
+        .await?;
         let traffic = Traffic::new(cdn.address, PROTOCOL_HEADER);
         Ok(Self { app, services, cdn, traffic })
     }
@@ -191,4 +219,25 @@ fn free(address: SocketAddr) -> SocketAddr {
         // Any other failure is reported by whoever binds it for good.
         Ok(_) | Err(_) => address,
     }
+}
+
+/// Starts something that listens on [`free`] addresses. Between the look at a port and its use another program may take
+/// it, a second demo above all; then it looks again.
+async fn moving<T>(start: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    for _ in 1..START_ATTEMPTS {
+        match start().await {
+            Err(error) if is_port_in_use(&error) => {}
+            started => return started,
+        }
+    }
+    start().await
+}
+
+fn is_port_in_use(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        io == Some(std::io::ErrorKind::AddrInUse)
+            || cause.downcast_ref().is_some_and(StartError::is_address_in_use)
+            || matches!(cause.downcast_ref(), Some(server::StartError::PortInUse(_)))
+    })
 }

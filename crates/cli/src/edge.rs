@@ -9,6 +9,7 @@ use rootspan_edge::settings::Settings;
 
 use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments};
 use crate::output::{complain, say};
+use crate::runtime::StopSignal;
 use crate::{logging, runtime};
 
 /// Writes the functions with the settings baked in.
@@ -58,9 +59,10 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
         ..Config::default()
     };
     runtime::start()?.block_on(async {
+        let mut stop = StopSignal::listen()?;
         let emulator = Emulator::start(config).await?;
         say!("CloudFront listens on http://{} in front of {}", emulator.address, arguments.origin);
-        runtime::stop_signal().await?;
+        stop.wait().await;
         let summary = emulator.shutdown().await;
         say!("{} requests", summary.ledger.len() as u64 + summary.forgotten);
         if let Some(counts) = summary.delivery {

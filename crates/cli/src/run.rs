@@ -9,6 +9,7 @@ use rootspan_gateway::config::{self, CloudFrontSettings, Config, DefaultSettings
 use crate::app::App;
 use crate::arguments::{ConfigArguments, RunArguments};
 use crate::output::complain;
+use crate::runtime::StopSignal;
 use crate::{logging, runtime};
 
 /// Turns the built-in CloudFront receiver on: it is never open without a key.
@@ -28,9 +29,10 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     start_logging(&config);
     runtime::start()?.block_on(async {
+        let mut stop = StopSignal::listen()?;
         let app = App::start(&config).await?;
         announce(&app);
-        runtime::stop_signal().await?;
+        stop.wait().await;
         tracing::info!("stopping: what was taken is being stored");
         app.stop().await?;
         Ok(ExitCode::SUCCESS)

@@ -69,6 +69,14 @@ pub enum StartError {
     NoStore(String),
 }
 
+impl StartError {
+    /// Whether another program listens on one of the addresses.
+    #[must_use]
+    pub const fn is_address_in_use(&self) -> bool {
+        matches!(self, Self::Listen(ListenError::InUse { .. }))
+    }
+}
+
 /// A gateway.
 #[derive(Debug)]
 pub struct Gateway;
