@@ -68,7 +68,7 @@ fn full_trace(id: &[u8], start: u64) -> ExportTraceServiceRequest {
 /// The trace is there by its id, field by field, and is found by what its spans are.
 fn check_found(process: &Process, sent: &ExportTraceServiceRequest, id: &[u8]) {
     let ui = process.ui();
-    assert_eq!(api::trace(ui, &hex(id)).expect("it was acknowledged"), api::expected(&[sent.clone()], id));
+    assert_eq!(api::trace(ui, &hex(id)).expect("it was acknowledged"), api::expected(std::slice::from_ref(sent), id));
     let query =
         r#"{ resource.service.name = "inventory" && name = "SELECT items" && status = error && duration < 1s }"#;
     let found = api::search(ui, query, "&limit=1000");

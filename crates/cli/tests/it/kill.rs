@@ -4,6 +4,8 @@
 //! writes, blocks that are half written, the manifest's frame, the removal of journal segments, and the replay at the
 //! next start. Where a kill falls is drawn from a seed; `KILL_SEED` tries others.
 
+#![expect(clippy::print_stdout, reason = "how often a kill hit its moment is worth reading")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -140,7 +142,7 @@ fn watch_and_kill(process: Process, site: &Site, moment: Moment, load: &Load, de
 }
 
 /// Number and bytes of the files below a folder whose names are meant. One that vanishes meanwhile is not there.
-fn files(data: &Path, folder: &str, is_meant: impl Copy + Fn(&str) -> bool) -> (u64, u64) {
+pub(crate) fn files(data: &Path, folder: &str, is_meant: impl Copy + Fn(&str) -> bool) -> (u64, u64) {
     let (mut count, mut bytes) = (0, 0);
     let mut folders = vec![data.join(folder)];
     while let Some(folder) = folders.pop() {

@@ -9,5 +9,15 @@ mod otlp;
 mod process;
 mod wait;
 
+mod bad_input;
+mod bombs;
+mod config;
+mod demo;
+mod edge;
+mod faults;
+mod firehose;
 mod ingest;
 mod kill;
+mod late_root;
+mod stop;
+mod ui;

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 
-use crate::http::{self, Answer};
+use crate::api;
+use crate::http::{Answer, post};
+use crate::process::Process;
 
 /// Now, in nanoseconds.
 pub(crate) fn now() -> u64 {
@@ -93,12 +95,12 @@ pub(crate) fn export_grpc(
 
 /// Sends a request over HTTP as protobuf.
 pub(crate) fn export_http(address: SocketAddr, request: &ExportTraceServiceRequest) -> Answer {
-    http::post(address, "/v1/traces", "application/x-protobuf", &request.encode_to_vec())
+    post(address, "/v1/traces", "application/x-protobuf", &request.encode_to_vec())
 }
 
 /// Sends a request over HTTP as JSON.
 pub(crate) fn export_json(address: SocketAddr, body: &[u8]) -> Answer {
-    http::post(address, "/v1/traces", "application/json", body)
+    post(address, "/v1/traces", "application/json", body)
 }
 
 /// A runtime for tonic.
@@ -220,4 +222,85 @@ pub(crate) fn compress(encoding: &str, body: &[u8]) -> Vec<u8> {
         "zstd" => zstd::encode_all(body, 3).expect("memory"),
         other => panic!("{other} is not tested"),
     }
+}
+
+/// `google.rpc.Status`, the body of every refusal over HTTP.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RpcStatus {
+    /// A status code of gRPC.
+    #[prost(int32, tag = "1")]
+    pub(crate) code: i32,
+    /// What is wrong.
+    #[prost(string, tag = "2")]
+    pub(crate) message: String,
+}
+
+/// Sends any bytes as the message of the export method; gives the status if it is not OK.
+pub(crate) fn export_raw(
+    address: SocketAddr,
+    encoding: Option<CompressionEncoding>,
+    message: Vec<u8>,
+) -> Result<(), tonic::Status> {
+    runtime().block_on(async {
+        let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address");
+        let mut client = tonic::client::Grpc::new(endpoint.connect().await.expect("the server listens"));
+        if let Some(encoding) = encoding {
+            client = client.send_compressed(encoding);
+        }
+        client.ready().await.expect("the connection is open");
+        let path = http::uri::PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
+        client.unary(tonic::Request::new(message), path, RawCodec).await.map(drop)
+    })
+}
+
+/// A message is its bytes.
+#[derive(Clone, Copy, Debug)]
+struct RawCodec;
+
+impl tonic::codec::Codec for RawCodec {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl tonic::codec::Encoder for RawCodec {
+    type Item = Vec<u8>;
+    type Error = tonic::Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut tonic::codec::EncodeBuf<'_>) -> Result<(), tonic::Status> {
+        bytes::BufMut::put_slice(buffer, &item);
+        Ok(())
+    }
+}
+
+impl tonic::codec::Decoder for RawCodec {
+    type Item = Vec<u8>;
+    type Error = tonic::Status;
+
+    fn decode(&mut self, buffer: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<Vec<u8>>, tonic::Status> {
+        use bytes::Buf as _;
+        let mut item = vec![0; buffer.remaining()];
+        buffer.copy_to_slice(&mut item);
+        Ok(Some(item))
+    }
+}
+
+/// The process is well: it takes a request by each transport and finds it again.
+pub(crate) fn check_takes_more(process: &Process) {
+    let (grpc, http) = (trace_id("after", 1), trace_id("after", 2));
+    let sent = request("after", vec![span(&grpc, 1, now())]);
+    export_grpc(process.otlp_grpc(), sent.clone()).expect("it is accepted");
+    assert_eq!(api::trace(process.ui(), &hex(&grpc)).expect("it is found"), api::expected(&[sent], &grpc));
+    let sent = request("after", vec![span(&http, 1, now())]);
+    assert_eq!(export_http(process.otlp_http(), &sent).status, 200);
+    assert_eq!(api::trace(process.ui(), &hex(&http)).expect("it is found"), api::expected(&[sent], &http));
 }

@@ -31,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) ui: &'static str,
     /// The CloudFront receiver, with [`ACCESS_KEY`].
     pub(crate) cloudfront: bool,
+    /// Beside the keys of the CloudFront receiver.
+    pub(crate) cloudfront_keys: &'static str,
     /// `limit_mib` of the memory limiter.
     pub(crate) memory_limit_mib: Option<u32>,
 }
@@ -57,7 +59,8 @@ impl Site {
         let limiter =
             setup.memory_limit_mib.map(|mib| format!("memory_limiter: {{check_interval: 1s, limit_mib: {mib}}}"));
         let processors = limiter.as_ref().map_or("", |_| "memory_limiter");
-        let cloudfront = format!("cloudfront: {{endpoint: \"127.0.0.1:0\", access_key: {ACCESS_KEY}}}");
+        let cloudfront =
+            format!("cloudfront: {{endpoint: \"127.0.0.1:0\", access_key: {ACCESS_KEY}{}}}", setup.cloudfront_keys);
         let (cloudfront, and_cloudfront) =
             if setup.cloudfront { (cloudfront.as_str(), ", cloudfront") } else { ("", "") };
         let text = format!(
@@ -127,6 +130,11 @@ pub(crate) fn rootspan() -> Command {
         .env_remove("FIREHOSE_ACCESS_KEY")
         .env_remove("ROOTSPAN_TOKEN");
     command
+}
+
+/// The example configurations of the manual.
+pub(crate) fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples")
 }
 
 /// What a command that ends by itself left.

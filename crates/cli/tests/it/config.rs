@@ -1,0 +1,175 @@
+//! Configuration as users meet it: mistakes all at once, each with its place; variables; the examples of the manual.
+
+use std::path::Path;
+
+use crate::process::{Ended, Process, Setup, Site, examples, rootspan, run};
+
+fn validate(config: &Path, variables: &[(&str, &str)]) -> Ended {
+    Process::spawn(rootspan().arg("validate").arg("--config").arg(config).envs(variables.iter().copied())).end()
+}
+
+/// Writes a configuration and gives what `validate` says of it, a line for each mistake, without the file's name.
+fn problems(text: &str) -> Vec<String> {
+    let site = Site::new(Setup::default());
+    std::fs::write(site.config(), text).expect("it can be written");
+    let ended = validate(&site.config(), &[]);
+    assert!(!ended.status.success(), "it is wrong");
+    let prefix = format!("{}:", site.config().display());
+    ended.stderr.lines().map(|line| line.strip_prefix(&prefix).unwrap_or(line).to_owned()).collect()
+}
+
+#[test]
+fn all_mistakes_at_once_with_file_line_and_column() {
+    let found = problems(
+        r#"receivers:
+  otlp:
+    protocols:
+      grpc: {endpont: 127.0.0.1:4317}
+      http: {max_request_body_size: lots}
+  kafka: {}
+exporters:
+  store: {retention: 3 moons, min_free_percent: five}
+  stor: {}
+service:
+  pipelines:
+    traces: {receivers: [otlp, otpl], exporters: [store]}
+    metrics: {receivers: [otlp], exporters: [store]}
+"#,
+    );
+    let expected = [
+        ("4:14: ", "endpoint"),
+        ("5:37: ", "lots"),
+        ("6:3: ", "kafka"),
+        ("8:22: ", "3 moons"),
+        ("8:49: ", "five"),
+        ("9:3: ", "store"),
+        ("12:32: ", "otlp"),
+        ("13:5: ", "metrics"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
+    for (line, (place, words)) in found.iter().zip(expected) {
+        assert!(line.starts_with(place) && line.contains(words), "{place} {words}: {line}");
+    }
+    assert!(found[0].contains("endpont") && found[0].contains("did you mean"), "{}", found[0]);
+}
+
+#[test]
+fn run_reports_the_same_mistakes_and_starts_nothing() {
+    let site = Site::new(Setup::default());
+    std::fs::write(site.config(), "receivers: {otlp: {protocolls: {}}}\n").expect("it can be written");
+    let (validated, ran) = (validate(&site.config(), &[]), site.spawn().end());
+    assert!(!ran.status.success());
+    assert_eq!(ran.stderr, validated.stderr);
+    assert!(!site.data().exists());
+    let missing = run(["run", "--config", "/nowhere/rootspan.yaml"]);
+    assert!(!missing.status.success());
+    assert!(
+        missing.stderr.contains("/nowhere/rootspan.yaml") && missing.stderr.lines().count() == 1,
+        "{}",
+        missing.stderr
+    );
+}
+
+#[test]
+fn variables_are_expanded_where_they_stand() {
+    let site = Site::new(Setup::default());
+    let text = std::fs::read_to_string(site.config()).expect("just written");
+    let text = text.replace("check_interval", "");
+    let text = text
+        .replace("  store: {", "  store: {retention: \"${env:IT_RETENTION}\", max_bytes: \"${env:IT_BYTES:-1GiB}\", ");
+    std::fs::write(site.config(), text).expect("it can be written");
+    let good = validate(&site.config(), &[("IT_RETENTION", "48h")]);
+    assert!(good.status.success(), "{}", good.stderr);
+    assert_eq!(good.stdout, "valid");
+    let bad = validate(&site.config(), &[("IT_RETENTION", "48h"), ("IT_BYTES", "much")]);
+    assert!(!bad.status.success());
+    assert!(bad.stderr.contains("much"), "{}", bad.stderr);
+}
+
+#[test]
+fn print_config_shows_what_would_run() {
+    let site = Site::new(Setup::default());
+    let printed = Process::spawn(rootspan().arg("print-config").arg("--config").arg(site.config())).end();
+    assert!(printed.status.success(), "{}", printed.stderr);
+    for line in ["receiver otlp", "pipeline traces", "  from otlp", "  to store", "exporter store"] {
+        assert!(printed.stdout.contains(line), "{line}: {}", printed.stdout);
+    }
+    let built_in = run(["print-config"]);
+    assert!(built_in.status.success(), "{}", built_in.stderr);
+    for line in ["127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:16686"] {
+        assert!(built_in.stdout.contains(line), "{line}: {}", built_in.stdout);
+    }
+}
+
+#[test]
+fn components_lists_everything_with_its_keys() {
+    let ended = run(["components"]);
+    assert!(ended.status.success());
+    for name in [
+        "receivers.otlp",
+        "receivers.cloudfront",
+        "processors.batch",
+        "processors.memory_limiter",
+        "exporters.store",
+        "exporters.debug",
+        "extensions.health_check",
+        "extensions.ui",
+        "service.telemetry",
+    ] {
+        assert!(ended.stdout.lines().any(|line| line == name), "{name}: {}", ended.stdout);
+    }
+    for key in ["seal_spans = 50000", "access_key", "allowed_hosts"] {
+        assert!(ended.stdout.contains(key), "{key}");
+    }
+}
+
+/// Each file of docs/examples: a gateway's configuration, or the settings of the edge function.
+#[test]
+fn every_example_loads() {
+    let site = Site::new(Setup::default());
+    let variables = [("FIREHOSE_ACCESS_KEY", "key"), ("UI_PASSWORD", "password"), ("ROOTSPAN_DATA", "/tmp/data")];
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(examples()).expect("docs/examples is there") {
+        let path = entry.expect("it can be read").path();
+        let text = std::fs::read_to_string(&path).expect("it is text");
+        let ended = if text.contains("\nservice:") {
+            validate(&path, &variables)
+        } else {
+            Process::spawn(
+                rootspan().args(["edge", "build", "--settings"]).arg(&path).arg("--out").arg(site.path("out")),
+            )
+            .end()
+        };
+        assert!(ended.status.success(), "{}: {}", path.display(), ended.stderr);
+        assert_eq!(ended.stderr, "", "{}: no warnings", path.display());
+        names.push(path.file_name().expect("a file").to_string_lossy().into_owned());
+    }
+    names.sort();
+    assert_eq!(names, ["beside.yaml", "edge.yaml", "production.yaml"]);
+}
+
+/// The example with everything set has every key that there is.
+#[test]
+fn the_production_example_sets_every_key() {
+    let text = std::fs::read_to_string(examples().join("production.yaml")).expect("it is there");
+    let listed = run(["components"]).stdout;
+    let mut missing = Vec::new();
+    let mut component = "";
+    for line in listed.lines() {
+        if !line.starts_with(' ') {
+            component = line;
+            continue;
+        }
+        let key = line.trim_start().split(' ').next().unwrap_or_default();
+        let is_set = text.lines().any(|line| {
+            let line = line.trim_start().trim_start_matches(['#', '-', ' ']);
+            line.starts_with(&format!("{key}:"))
+                || line.contains(&format!("{{{key}: "))
+                || line.contains(&format!(", {key}: "))
+        });
+        if !is_set {
+            missing.push(format!("{component} {key}"));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}

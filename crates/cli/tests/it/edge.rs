@@ -1,0 +1,121 @@
+//! The edge function as it is built, in the local CloudFront, before an origin, with logs delivered to the gateway.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+
+use crate::api;
+use crate::http::get;
+use crate::process::{ACCESS_KEY, Process, Setup, Site, examples, rootspan};
+use crate::wait::eventually;
+
+/// Answers every request with 200 and tells its headers.
+fn origin() -> (SocketAddr, Receiver<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let (sender, requests) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(stream);
+                loop {
+                    let mut head = Vec::new();
+                    loop {
+                        let mut line = String::new();
+                        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                            return;
+                        }
+                        if line.trim_end().is_empty() {
+                            break;
+                        }
+                        head.push(line.trim_end().to_owned());
+                    }
+                    // The test may have ended.
+                    let _told = sender.send(head);
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\nok";
+                    if reader.get_mut().write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+fn build(settings: &Path, out: &Path) -> String {
+    let ended =
+        Process::spawn(rootspan().args(["edge", "build", "--settings"]).arg(settings).arg("--out").arg(out)).end();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(ended.stdout.contains("bytes") && ended.stdout.contains("sha256"), "{}", ended.stdout);
+    let code = std::fs::read_to_string(out.join("viewer-request.js")).expect("it is written");
+    assert!(code.len() <= 10 << 10, "CloudFront takes 10 KB");
+    code
+}
+
+#[test]
+fn the_built_function_runs_in_the_emulator_and_its_logs_become_the_root() {
+    let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
+    let gateway = site.start();
+    let (origin, requests) = origin();
+    build(&examples().join("edge.yaml"), &site.path("edge"));
+    let firehose = format!("http://{}/", gateway.address("cloudfront", "http"));
+    let emulator = Process::spawn(
+        rootspan()
+            .args(["edge", "emulate", "--listen", "127.0.0.1:0", "--origin", &format!("http://{origin}")])
+            .args(["--firehose", &firehose, "--access-key", ACCESS_KEY, "--function"])
+            .arg(site.path("edge").join("viewer-request.js")),
+    );
+    let line = emulator.wait_for_output("CloudFront listens on http://");
+    let cdn: SocketAddr = line.split(' ').next().and_then(|address| address.parse().ok()).expect("an address");
+
+    let answer = get(cdn, "/api/items?limit=5");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    let head = requests.recv().expect("the origin was asked");
+    let context = head
+        .iter()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("traceparent:").map(|value| value.trim().to_owned()));
+    let context = context.unwrap_or_else(|| panic!("no traceparent: {head:?}"));
+    let parts: Vec<_> = context.split('-').collect();
+    let (trace_id, parent) = (parts[1], parts[2]);
+
+    let spans = eventually("the log is delivered", || api::trace(gateway.ui(), trace_id));
+    assert_eq!(spans.len(), 1);
+    assert_eq!(spans[0]["span"]["spanId"], parent, "the origin's parent is the viewer's span");
+    assert_eq!(spans[0]["span"].get("parentSpanId"), None, "it is the root");
+    let attributes = spans[0]["span"]["attributes"].to_string();
+    assert!(
+        attributes.contains(r#"{"key":"aws.cloudfront.context","value":{"stringValue":"function"}}"#),
+        "{attributes}"
+    );
+
+    // What was not delivered yet when the emulator stops, is delivered then.
+    assert_eq!(get(cdn, "/api/last").status, 200);
+    emulator.terminate();
+    let ended = emulator.end();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert!(ended.stdout.contains("2 log records written, 2 delivered"), "{}", ended.stdout);
+    let roots = api::search(gateway.ui(), r#"{ resource.service.name = "cloudfront" }"#, "");
+    assert_eq!(roots.len(), 2);
+    gateway.stop();
+}
+
+#[test]
+fn mistakes_in_settings_are_all_reported_with_their_place() {
+    let site = Site::new(Setup::default());
+    let settings = site.path("edge.yaml");
+    std::fs::write(&settings, "probability: 2\ntrust: perhaps\npathz: []\n").expect("it can be written");
+    let ended = Process::spawn(
+        rootspan().args(["edge", "build", "--settings"]).arg(&settings).arg("--out").arg(site.path("out")),
+    )
+    .end();
+    assert!(!ended.status.success());
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", ended.stderr);
+    for (line, place) in lines.iter().zip([":1:", ":2:", ":3:"]) {
+        assert!(line.starts_with(&format!("{}{place}", settings.display())), "{line}");
+    }
+    assert!(!site.path("out").exists(), "nothing is written");
+}

@@ -1,0 +1,214 @@
+//! What an operator runs into: ports, folders, disks, damaged files. One clear sentence each, and no more lost than is
+//! damaged.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::api;
+use crate::http;
+use crate::load::Load;
+use crate::otlp::{self, check_takes_more, export_grpc, export_http, now, request, span, trace_id};
+use crate::process::{Ended, Setup, Site};
+use crate::wait::eventually;
+
+/// The last line of standard error; the command failed and said nothing else that matters.
+fn one_sentence(ended: &Ended) -> String {
+    assert!(!ended.status.success(), "{ended:?}");
+    let said: Vec<_> = ended.stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    assert_eq!(said.len(), 1, "{}", ended.stderr);
+    said[0].to_owned()
+}
+
+#[test]
+fn a_port_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound");
+    let port = address.port().to_string();
+    let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
+    let good = std::fs::read_to_string(site.config()).expect("just written");
+    let keys = [
+        ("      grpc: {endpoint: \"", "receivers.otlp.protocols.grpc.endpoint"),
+        ("      http: {endpoint: \"", "receivers.otlp.protocols.http.endpoint"),
+        ("  cloudfront: {endpoint: \"", "receivers.cloudfront.endpoint"),
+        ("  health_check: {endpoint: \"", "extensions.health_check.endpoint"),
+        ("  ui: {endpoint: \"", "extensions.ui.endpoint"),
+        ("  telemetry: {metrics: {address: \"", "service.telemetry.metrics"),
+    ];
+    for (before, key) in keys {
+        let text = good.replace(&format!("{before}127.0.0.1:0"), &format!("{before}{address}"));
+        assert_ne!(text, good, "{key}");
+        std::fs::write(site.config(), text).expect("it can be written");
+        let sentence = one_sentence(&site.spawn().end());
+        for words in [port.as_str(), "in use by another program", key] {
+            assert!(sentence.contains(words), "{key}: {sentence}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_used() {
+    let site = Site::new(Setup::default());
+    let file = site.path("file");
+    std::fs::write(&file, "not a folder").expect("it can be written");
+    for folder in [file.clone(), file.join("below"), PathBuf::from("/proc/rootspan-data")] {
+        site.configure(Setup::default(), &folder);
+        let sentence = one_sentence(&site.spawn().end());
+        assert!(sentence.contains(&folder.display().to_string()), "{sentence}");
+    }
+}
+
+#[test]
+fn a_folder_in_use_by_another_rootspan() {
+    let site = Site::new(Setup::default());
+    let process = site.start();
+    let sentence = one_sentence(&site.spawn().end());
+    assert!(sentence.contains("in use by another process"), "{sentence}");
+    assert!(sentence.contains(&site.data().display().to_string()), "{sentence}");
+    check_takes_more(&process);
+    process.stop();
+}
+
+#[test]
+fn a_damaged_block_is_set_aside_and_the_others_are_served() {
+    let site = Site::new(Setup { store: ", seal_spans: 100000", ..Setup::default() });
+    let process = site.start();
+    // Two blocks: two hours.
+    for (number, hours) in [(1, 3), (2, 1)] {
+        let start = now() - hours * 3_600_000_000_000;
+        let spans = (0..200).map(|span| self::span(&trace_id("block", number), span + 1, start)).collect();
+        export_grpc(process.otlp_grpc(), request(&format!("hour-{hours}"), spans)).expect("it is accepted");
+    }
+    process.stop();
+    let blocks = files_below(&site.data().join("blocks"), ".parquet");
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    flip_a_byte(&blocks[0]);
+
+    let mut process = site.start();
+    process.expect("set aside");
+    let ui = process.ui();
+    let trace = |number| http::get(ui, &format!("/api/v1/traces/{}", otlp::hex(&trace_id("block", number))));
+    // Reading finds the damage; nothing of the damaged block is served as if it were good.
+    let answers = [trace(1).status, trace(2).status];
+    let search = http::get(ui, "/api/v1/search?limit=1000");
+    assert_eq!(search.status, 200, "{}", search.text());
+    eventually("the block is set aside", || (api::status(ui)["damagedBlocks"] == 1).then_some(()));
+    assert!(answers.contains(&200), "the other block is served: {answers:?}");
+    assert_eq!(
+        [trace(1).status, trace(2).status].map(|status| status == 200),
+        [false, true],
+        "the older hour is damaged"
+    );
+    let found = http::get(ui, "/api/v1/search?limit=1000").json();
+    assert_eq!(found["traces"].as_array().map(Vec::len), Some(1), "{found}");
+    check_takes_more(&process);
+    process.stop();
+
+    // It stays aside, and is still counted.
+    let mut process = site.start();
+    process.expect("set aside");
+    assert_eq!(api::status(process.ui())["damagedBlocks"], 1);
+    let metrics = http::get(process.address("metrics", "http"), "/metrics").text();
+    assert!(
+        metrics.lines().any(|line| line.starts_with("rootspan_store_damaged_blocks{") && line.ends_with(" 1")),
+        "{metrics}"
+    );
+    process.stop();
+}
+
+/// In the middle of the file: in the data, not in the footer.
+fn flip_a_byte(path: &Path) {
+    let mut bytes = std::fs::read(path).expect("it is there");
+    let middle = bytes.len() / 3;
+    bytes[middle] ^= 0x20;
+    std::fs::write(path, bytes).expect("it can be written");
+}
+
+fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A small file system of its own; only root may mount one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf) -> Option<Self> {
+        std::fs::create_dir(&path).expect("a folder can be made");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&path).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A failure leaves an empty tmpfs behind.
+        let _unmounted = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+/// Where no file system can be mounted, `store`'s tests with injected faults are all there is.
+#[test]
+fn a_full_disk_refuses_with_a_retryable_error_and_recovers() {
+    let setup = Setup { store: ", seal_spans: 500, seal_after: 200ms", ..Setup::default() };
+    let site = Site::new(setup);
+    let Some(disk) = SmallDisk::mount(site.path("disk")) else { return };
+    site.configure(setup, &disk.0.join("data"));
+    let mut process = site.start();
+    // Sealing needs space, too; that it waits is worth a warning.
+    process.expect("could not be sealed");
+    process.expect("could not be written");
+    let load = Load::new(11, 50);
+    load.send(process.otlp_http(), 20, || {});
+    let before = load.acknowledged();
+    assert_eq!(before, 20);
+
+    let filler = disk.0.join("filler");
+    fill(&filler);
+    let sent = request("full", vec![span(&trace_id("full", 1), 1, now())]);
+    let answer = export_http(process.otlp_http(), &sent);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(!answer.header("retry-after").is_empty(), "it may be tried again");
+    let status = export_grpc(process.otlp_grpc(), sent.clone()).expect_err("the disk is full");
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
+    assert!(status.message().contains("full"), "{status}");
+    // What is there can be read meanwhile.
+    load.check_all_found(process.ui());
+    assert!(api::status(process.ui())["refusedSpans"].as_u64() >= Some(2));
+
+    std::fs::remove_file(&filler).expect("it is there");
+    eventually("it recovers", || (export_http(process.otlp_http(), &sent).status == 200).then_some(()));
+    load.send(process.otlp_http(), 20, || {});
+    assert_eq!(load.acknowledged(), before + 20);
+    load.check_all_found(process.ui());
+    process.stop();
+    let process = site.start();
+    load.check_all_found(process.ui());
+    assert_eq!(api::status(process.ui())["damagedBlocks"], Value::from(0));
+    process.stop();
+    drop(disk);
+}
+
+/// To the last byte.
+fn fill(path: &Path) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path).expect("a file can be made");
+    for size in [1 << 16, 1 << 12, 1] {
+        let block = vec![b'x'; size];
+        while file.write_all(&block).is_ok() {}
+    }
+}
