@@ -5,12 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rootspan_model::conventions::cloudfront;
 use rootspan_model::ids::SpanId;
 use rootspan_model::span::StatusCode;
 use rootspan_wire::otlp::batch::SpanInBatch;
-
-/// Scope name of the spans that rootspan derives from CloudFront's logs.
-const CLOUDFRONT_SCOPE: &str = "rootspan/cloudfront";
 
 /// One span, as far as summaries go.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +36,7 @@ impl<'a> SpanFacts<'a> {
             service: span.resource.service_name(),
             name: span.span.name,
             error: span.span.status() == StatusCode::Error,
-            cdn: span.scope.name == CLOUDFRONT_SCOPE,
+            cdn: span.scope.name == cloudfront::SCOPE_NAME,
         }
     }
 }
