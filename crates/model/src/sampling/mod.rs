@@ -3,6 +3,8 @@
 //! Every participant compares the same 56 random bits `R` of a trace with its own rejection threshold `T` and keeps the
 //! trace if `R >= T`. Whoever samples with a lower probability therefore keeps a subset of what others keep.
 
+mod hash_seed;
+
 use std::fmt;
 
 use crate::ids::TraceId;
@@ -39,6 +41,12 @@ impl Threshold {
     /// not a number, or is negative. More than 1 is 1.
     #[must_use]
     pub fn from_probability(probability: f64) -> Option<Self> {
+        Self::with_digits(probability, PROBABILITY_DIGITS)
+    }
+
+    /// [`Self::from_probability`], rounded to so many hexadecimal digits (0: all) beyond the leading `f`s or `0`s.
+    #[must_use]
+    pub fn with_digits(probability: f64, digits: u32) -> Option<Self> {
         if probability.is_nan() || probability < 1.0 / RANGE as f64 {
             return None;
         }
@@ -54,7 +62,7 @@ impl Threshold {
         let threshold = RANGE - kept.min(RANGE);
         // Each leading f (rare traces) or 0 (nearly all) carries no precision: give it back.
         let leading = threshold.min(kept).leading_zeros() - RANGE.leading_zeros() - 1;
-        let digits = (PROBABILITY_DIGITS + leading / 4).min(DIGITS as u32);
+        let digits = if digits == 0 { DIGITS as u32 } else { (digits + leading / 4).min(DIGITS as u32) };
         let unit = 1_u64 << (4 * (DIGITS as u32 - digits));
         let rounded = (threshold + unit / 2) / unit * unit;
         // Rounding up to "keep nothing" would turn a small probability into none.

@@ -4,6 +4,7 @@
 //! [`view`]s and does not fail. [`write`](mod@write) makes OTLP bytes; [`field`] has the numbers of all fields.
 
 pub mod batch;
+pub mod edit;
 pub mod field;
 pub mod json;
 pub mod protobuf;

@@ -15,6 +15,7 @@ use super::field;
 use super::protobuf::{FieldValue, Fields, Reader, delimited_tag, low_32_bits, repeated, text};
 
 pub use request::{EntityRef, Request, Resource, ResourceSpans, Scope, ScopeSpans};
+pub(super) use value::find as find_attribute;
 pub use value::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 
 /// `Span`, scalars decoded.

@@ -242,7 +242,7 @@ fn put_key_value(out: &mut Vec<u8>, field: u32, key: &str, value: Value<'_>) {
     });
 }
 
-fn put_value_body(out: &mut Vec<u8>, value: Value<'_>) {
+pub(super) fn put_value_body(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::String(text) => put_string(out, field::any_value::STRING, text),
         Value::Bool(value) => put_bool(out, field::any_value::BOOL, value),

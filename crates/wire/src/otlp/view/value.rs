@@ -51,7 +51,7 @@ impl PartialEq for KeyValue<'_> {
 
 /// The value of the first `KeyValue` called `key` among the fields `number` of `message`. Compares the key's bytes
 /// before anything is decoded.
-pub(super) fn find<'a>(message: &'a [u8], number: u32, key: &str) -> Option<AnyValue<'a>> {
+pub(in crate::otlp) fn find<'a>(message: &'a [u8], number: u32, key: &str) -> Option<AnyValue<'a>> {
     let is_called_key = |pair: &&[u8]| {
         if let Some((found, rest)) = split_delimited(pair, delimited_tag(field::key_value::KEY))
             && split_delimited(rest, delimited_tag(field::key_value::VALUE)).is_some_and(|(_, end)| end.is_empty())
