@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::ledger::{ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex, RefusalReason, Settlement};
+use crate::ledger::{ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex, RefusalReason, Removal, Settlement};
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,8 @@ impl Outcome {
 pub(crate) struct Ack {
     shared: Arc<Shared>,
     place: Place,
+    /// Spans of this copy that are still there.
+    spans: u64,
     settled: bool,
 }
 
@@ -119,22 +121,31 @@ pub(crate) fn begin(
     let shared = Arc::new(Shared { ledger: Arc::clone(ledger), receiver, spans, open, verdict });
     let enter = |pipeline: &PipelineIndex| {
         ledger.entered(*pipeline, spans);
-        Ack { shared: Arc::clone(&shared), place: Place::Pipeline(*pipeline), settled: false }
+        Ack { shared: Arc::clone(&shared), place: Place::Pipeline(*pipeline), spans, settled: false }
     };
     (pipelines.iter().map(enter).collect(), answer)
 }
 
 impl Ack {
+    /// Some spans were removed on the way, on purpose; the sender hears nothing of it.
+    pub(crate) fn remove(&mut self, spans: u64, removal: Removal) {
+        let Place::Pipeline(pipeline) = self.place else { unreachable!("spans are removed in pipelines") };
+        assert!(spans <= self.spans, "more spans removed than there are");
+        self.spans -= spans;
+        self.shared.ledger.removed(pipeline, spans, removal);
+    }
+
     /// The batch left its pipeline: one acknowledgement for each exporter instead of this one.
     pub(crate) fn fan_out(mut self, exporters: &[ExporterIndex]) -> Vec<Self> {
         let Place::Pipeline(pipeline) = self.place else { unreachable!("only a pipeline fans out") };
         assert!(!exporters.is_empty(), "a pipeline has exporters");
-        self.shared.ledger.fanned_out(pipeline, exporters, self.shared.spans);
+        self.shared.ledger.fanned_out(pipeline, exporters, self.spans);
         self.shared.open.fetch_add(exporters.len() - 1, Ordering::AcqRel);
         self.settled = true;
         let copy = |exporter: &ExporterIndex| Self {
             shared: Arc::clone(&self.shared),
             place: Place::Exporter(*exporter),
+            spans: self.spans,
             settled: false,
         };
         exporters.iter().map(copy).collect()
@@ -148,7 +159,7 @@ impl Ack {
     fn settle_once(&mut self, outcome: Outcome) {
         debug_assert!(!self.settled, "an acknowledgement is settled once");
         self.settled = true;
-        self.shared.ledger.settled(self.place, self.shared.spans, outcome.settlement());
+        self.shared.ledger.settled(self.place, self.spans, outcome.settlement());
         self.shared.settle(outcome);
     }
 }

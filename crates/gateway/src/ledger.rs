@@ -210,6 +210,15 @@ pub(crate) enum Settlement {
     Refused(RefusalReason),
 }
 
+/// Why spans left a pipeline on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// A filter that somebody wrote.
+    Filtered,
+    /// Their traces are not sampled.
+    SampledOut,
+}
+
 /// Where spans are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -269,6 +278,16 @@ impl Ledger {
         let account = &mut self.lock().pipelines[pipeline.0];
         account.entered += spans;
         account.held += spans;
+    }
+
+    /// Spans were removed in a pipeline, on purpose.
+    pub(crate) fn removed(&self, pipeline: PipelineIndex, spans: u64, removal: Removal) {
+        let account = &mut self.lock().pipelines[pipeline.0];
+        take(&mut account.held, spans);
+        match removal {
+            Removal::Filtered => account.filtered += spans,
+            Removal::SampledOut => account.sampled_out += spans,
+        }
     }
 
     /// Spans left a pipeline, a copy to each exporter.

@@ -52,6 +52,8 @@ pub struct PlannedPipeline {
     pub id: ComponentId,
     /// Its receivers.
     pub receivers: Vec<ReceiverIndex>,
+    /// What runs, in order: each inner list is one pass over a batch.
+    pub passes: Vec<Vec<(ComponentId, Processor)>>,
     /// What its `batch` asks of delivery.
     pub merging: Option<BatchConfig>,
     /// Its exporters.
@@ -70,8 +72,13 @@ pub fn plan(config: &Config) -> Plan {
     };
     for written in &config.service.pipelines {
         let index = PipelineIndex(plan.pipelines.len());
-        let mut pipeline =
-            PlannedPipeline { id: written.id.clone(), receivers: Vec::new(), merging: None, exporters: Vec::new() };
+        let mut pipeline = PlannedPipeline {
+            id: written.id.clone(),
+            receivers: Vec::new(),
+            passes: Vec::new(),
+            merging: None,
+            exporters: Vec::new(),
+        };
         for (id, receiver) in defined(&written.receivers, &config.receivers) {
             let position = plan.receivers.iter().position(|planned| planned.id == *id).unwrap_or_else(|| {
                 plan.receivers.push(PlannedReceiver {
@@ -84,10 +91,13 @@ pub fn plan(config: &Config) -> Plan {
             plan.receivers[position].pipelines.push(index);
             pipeline.receivers.push(ReceiverIndex(position));
         }
-        for (_, processor) in defined(&written.processors, &config.processors) {
+        for (id, processor) in defined(&written.processors, &config.processors) {
             match processor {
                 Processor::MemoryLimiter(limiter) => plan.memory_limits.extend(memory_limits(limiter)),
                 Processor::Batch(batch) => pipeline.merging = Some(batch.clone()),
+                Processor::Attributes(_) | Processor::Resource(_) | Processor::Sampler(_) => {
+                    fuse(&mut pipeline.passes, id, processor);
+                }
             }
         }
         for (id, exporter) in defined(&written.exporters, &config.exporters) {
@@ -102,6 +112,20 @@ pub fn plan(config: &Config) -> Plan {
     plan.extensions =
         defined(&config.service.extensions, &config.extensions).map(|(id, e)| (id.clone(), e.clone())).collect();
     plan
+}
+
+/// Adds a stateless processor to the last pass. Resources are edited before the first span is looked at, so a pass ends
+/// where a resource is edited after something read it.
+fn fuse(passes: &mut Vec<Vec<(ComponentId, Processor)>>, id: &ComponentId, processor: &Processor) {
+    let edits_resource = matches!(processor, Processor::Resource(_));
+    let fits = |pass: &&mut Vec<(ComponentId, Processor)>| {
+        !edits_resource || !pass.iter().any(|(_, earlier)| earlier.reads_resource())
+    };
+    let entry = (id.clone(), processor.clone());
+    match passes.last_mut().filter(fits) {
+        Some(pass) => pass.push(entry),
+        None => passes.push(vec![entry]),
+    }
 }
 
 /// The definitions that references name; a checked configuration has them all.
@@ -151,6 +175,10 @@ impl fmt::Display for Plan {
             for receiver in &pipeline.receivers {
                 writeln!(f, "  from {}", self.receivers[receiver.0].id)?;
             }
+            for pass in &pipeline.passes {
+                let ids: Vec<String> = pass.iter().map(|(id, _)| id.to_string()).collect();
+                writeln!(f, "  one pass: {}", ids.join(", "))?;
+            }
             if let Some(batch) = &pipeline.merging {
                 let (spans, wait) = (batch.send_batch_size, batch.timeout);
                 writeln!(f, "  merged at delivery up to {spans} spans or {wait:?}, acknowledged behind it")?;
@@ -175,6 +203,16 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+impl Processor {
+    /// Whether edits of the resource change what it does.
+    fn reads_resource(&self) -> bool {
+        match self {
+            Self::Attributes(attributes) => attributes.reads_resource(),
+            Self::Batch(_) | Self::MemoryLimiter(_) | Self::Resource(_) | Self::Sampler(_) => false,
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::exporters::store::StoreConfig;
 use crate::extensions::health_check::HealthCheckConfig;
 use crate::extensions::memory_ballast::MemoryBallastConfig;
 use crate::extensions::ui::UiConfig;
+use crate::processors::attributes::AttributesConfig;
+use crate::processors::probabilistic_sampler::SamplerConfig;
+use crate::processors::resource::ResourceConfig;
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 use crate::receivers::cloudfront::CloudFrontConfig;
 use crate::receivers::otlp::OtlpConfig;
@@ -31,6 +34,12 @@ pub enum Processor {
     Batch(BatchConfig),
     /// `memory_limiter`
     MemoryLimiter(MemoryLimiterConfig),
+    /// `attributes`
+    Attributes(Box<AttributesConfig>),
+    /// `resource`
+    Resource(ResourceConfig),
+    /// `probabilistic_sampler`
+    Sampler(SamplerConfig),
 }
 
 /// A configured exporter.
@@ -154,9 +163,9 @@ impl Component for Receiver {
 
 impl Component for Processor {
     const NOUN: &'static str = "processor";
-    const TYPES: &'static [&'static str] = &["memory_limiter", "batch"];
+    const TYPES: &'static [&'static str] =
+        &["memory_limiter", "batch", "attributes", "resource", "probabilistic_sampler"];
     const ELSEWHERE: &'static [&'static str] = &[
-        "attributes",
         "coralogix",
         "cumulativetodelta",
         "deltatocumulative",
@@ -173,10 +182,8 @@ impl Component for Processor {
         "logdedup",
         "logstransform",
         "metricstransform",
-        "probabilistic_sampler",
         "redaction",
         "remotetap",
-        "resource",
         "resource_detection",
         "resourcedetection",
         "routing",
@@ -193,6 +200,11 @@ impl Component for Processor {
         match kind {
             "batch" => Some(BatchConfig::decode(&entry.value, problems).map(Self::Batch)),
             "memory_limiter" => Some(MemoryLimiterConfig::decode_checked(entry, problems).map(Self::MemoryLimiter)),
+            "attributes" => {
+                Some(AttributesConfig::decode_checked(entry, problems).map(|config| Self::Attributes(Box::new(config))))
+            }
+            "resource" => Some(ResourceConfig::decode_checked(entry, problems).map(Self::Resource)),
+            "probabilistic_sampler" => Some(SamplerConfig::decode_checked(entry, problems).map(Self::Sampler)),
             _ => None,
         }
     }
@@ -377,6 +389,9 @@ pub fn tables() -> Vec<(&'static str, Option<&'static Table>)> {
         ("receivers.cloudfront", CloudFrontConfig::TABLE),
         ("processors.memory_limiter", MemoryLimiterConfig::TABLE),
         ("processors.batch", BatchConfig::TABLE),
+        ("processors.attributes", AttributesConfig::TABLE),
+        ("processors.resource", ResourceConfig::TABLE),
+        ("processors.probabilistic_sampler", SamplerConfig::TABLE),
         ("exporters.store", StoreConfig::TABLE),
         ("exporters.debug", DebugConfig::TABLE),
         ("extensions.health_check", HealthCheckConfig::TABLE),

@@ -3,6 +3,7 @@
 //! What was written (nodes, component sections) is decoded here into what is meant ([`Config`]). Start with [`load`];
 //! a section's keys are declared beside the component that they configure, with [`config!`](crate::config).
 
+pub mod any;
 pub mod components;
 pub mod decode;
 pub mod expand;

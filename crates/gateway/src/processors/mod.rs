@@ -1,12 +1,45 @@
-//! Processors. `memory_limiter` and `batch` are directives to the planner: the process has one exact byte budget, and
-//! merging belongs to delivery (`docs/ARCHITECTURE.md`); neither is a stage that spans pass through.
+//! Processors: what happens to batches between receivers and exporters.
+//!
+//! Those that need nothing but the span before them ([`fused`]) run together, in one pass over each batch. One that
+//! keeps spans is a [`Processor`] of its own. `memory_limiter` and `batch` are directives to the planner: the process has
+//! one exact byte budget, and merging belongs to delivery (`docs/ARCHITECTURE.md`); neither is a stage that spans pass
+//! through.
 
+pub mod actions;
+pub mod attributes;
+pub(crate) mod fused;
+pub mod matching;
+pub mod probabilistic_sampler;
+pub mod resource;
+
+use std::fmt::Debug;
 use std::time::Duration;
+
+use rootspan_model::time::UnixNanos;
 
 use crate::config;
 use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
+use crate::runtime::pipeline::Item;
+
+/// One step of a pipeline: synchronous, without channel, clock or task of its own. What goes on is pushed to `out`; what
+/// does not is settled or held here, and nothing gets lost in between: an item carries the duty to be settled.
+pub(crate) trait Processor: Debug + Send {
+    /// Takes a batch.
+    fn process(&mut self, item: Item, now: UnixNanos, out: &mut Vec<Item>);
+
+    /// Whether [`Self::tick`] does anything.
+    fn keeps_spans(&self) -> bool {
+        false
+    }
+
+    /// Time has passed.
+    fn tick(&mut self, _now: UnixNanos, _out: &mut Vec<Item>) {}
+
+    /// Nothing more comes: what is held must go on.
+    fn finish(&mut self, _now: UnixNanos, _out: &mut Vec<Item>) {}
+}
 
 config! {
     /// The memory that the whole process may use; the smallest limit of all pipelines counts. Data above it is refused
@@ -59,3 +92,6 @@ config! {
     }
     known { "metadata_keys" }
 }
+
+#[cfg(test)]
+mod tests;

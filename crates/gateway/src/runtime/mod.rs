@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 use crate::budget::{self, Budget};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::components::{Exporter as ExporterConfig, Extension, Receiver};
+use crate::config::components::{Exporter as ExporterConfig, Extension, Processor as ProcessorConfig, Receiver};
+use crate::config::id::ComponentId;
 use crate::exporters::Exporter;
 use crate::exporters::debug::{DebugExporter, Output, standard_output};
 use crate::exporters::store::StoreExporter;
@@ -28,12 +29,14 @@ use crate::ledger::{Ledger, Snapshot};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::{self, Stop, Stopper};
 use crate::plan::{Plan, PlannedReceiver, plan};
+use crate::processors::Processor;
+use crate::processors::fused::{Fused, Stage};
 use crate::receivers::{cloudfront, otlp};
 use crate::tasks::{self, Task};
 use crate::telemetry;
 use crate::telemetry::metrics::{RecordCounts, Sources};
 use ingress::Ingress;
-use pipeline::Item;
+use pipeline::{Chain, Item};
 
 /// How often to look whether everything is settled at the end, and for how long.
 const SETTLE_STEP: Duration = Duration::from_millis(1);
@@ -139,7 +142,7 @@ impl Gateway {
         let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
         let (deliveries, outputs) = start_deliveries(exporters);
-        let (pipelines, inputs) = start_pipelines(&plan, &outputs);
+        let (pipelines, inputs) = start_pipelines(&plan, &outputs, &budget, &environment.clock);
         drop(outputs);
         let (stop_receivers, receivers_stop) = stop::channel();
         let (stop_others, others_stop) = stop::channel();
@@ -287,13 +290,27 @@ fn start_deliveries(exporters: Vec<Arc<dyn Exporter>>) -> (Vec<Task>, Vec<mpsc::
     exporters.into_iter().map(start).unzip()
 }
 
-fn start_pipelines(plan: &Plan, outputs: &[mpsc::Sender<Item>]) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
+fn start_pipelines(
+    plan: &Plan,
+    outputs: &[mpsc::Sender<Item>],
+    budget: &Arc<Budget>,
+    clock: &Clock,
+) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
     let start = |planned: &crate::plan::PlannedPipeline| {
         let (sender, input) = mpsc::channel(pipeline::INPUT_BATCHES);
+        let chain = build_chain(planned, budget);
         let exporters = planned.exporters.iter().map(|exporter| (*exporter, outputs[exporter.0].clone())).collect();
-        (tasks::start("pipeline", pipeline::run(input, exporters)), sender)
+        (tasks::start("pipeline", pipeline::run(input, chain, exporters, Arc::clone(clock))), sender)
     };
     plan.pipelines.iter().map(start).unzip()
+}
+
+fn build_chain(planned: &crate::plan::PlannedPipeline, budget: &Arc<Budget>) -> Chain {
+    let fused = |pass: &Vec<(ComponentId, ProcessorConfig)>| -> Box<dyn Processor> {
+        let stages = pass.iter().filter_map(|(_, config)| Stage::new(config)).collect();
+        Box::new(Fused::new(stages, Arc::clone(budget)))
+    };
+    Chain::new(planned.passes.iter().map(fused).collect())
 }
 
 /// Every listening socket; dropping them frees the ports.
