@@ -1,9 +1,14 @@
-//! CloudFront's access-log records: standard logging v2 in JSON. Other formats (real-time, W3C) will fill the same
-//! [`Record`], for a record is what its field names say, wherever they come from.
+//! CloudFront's access-log records in all forms: JSON, lines with a `#Fields` header, lines with a configured list of fields,
+//! and what edge functions log to CloudWatch. All fill the same [`Record`], for a record is what its field names say, wherever
+//! they come from. [`Reader`] takes whatever is delivered and finds out what it is; [`read_json`] takes JSON only.
 //!
 //! Values are strings or numbers; `-` and the empty string mean that there is none. Whether JSON values are
 //! percent-encoded as in the other formats is not documented, so undoing it is a choice of the caller.
 
+mod columns;
+mod console;
+mod envelope;
+mod reader;
 mod record;
 pub mod span;
 
@@ -13,6 +18,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub use columns::{Columns, InvalidColumns};
+pub use reader::{Found, Reader};
 pub use record::{Field, Record, Source};
 
 /// How records are to be read.
@@ -26,7 +33,7 @@ pub struct ReadOptions {
 
 /// Part of a delivery that is no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a log record in JSON: {0}")]
+#[error("not a log record: {0}")]
 pub struct InvalidRecord(pub String);
 
 /// Reads JSON objects that follow each other, with a newline, space or nothing between them.

@@ -115,6 +115,18 @@ fields! {
     ResponseLogData = "viewer-response-log-data",
 }
 
+impl Field {
+    /// The field that a log of this source calls `name`; `None` if nothing is made of it.
+    pub(super) fn of(name: &str, source: Source) -> Option<Self> {
+        let plain = plain_name(name);
+        match (plain.as_str(), source) {
+            ("x-host-header", Source::Standard) | ("cs-host", Source::RealTime) => Some(Self::ViewerHost),
+            ("cs-host", Source::Standard) | ("x-host-header", Source::RealTime) => Some(Self::DistributionDomain),
+            (plain, _) => Self::from_plain_name(plain),
+        }
+    }
+}
+
 /// One record. Absent, `-` and empty are the same.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
@@ -130,17 +142,18 @@ impl Default for Record<'_> {
 impl<'a> Record<'a> {
     /// Sets the field that the log calls `name`; a name that is not known is left out.
     pub fn set(&mut self, name: &str, value: Cow<'a, str>, options: ReadOptions) {
-        let plain = plain_name(name);
-        let field = match (plain.as_str(), options.source) {
-            ("x-host-header", Source::Standard) | ("cs-host", Source::RealTime) => Some(Field::ViewerHost),
-            ("cs-host", Source::Standard) | ("x-host-header", Source::RealTime) => Some(Field::DistributionDomain),
-            (plain, _) => Field::from_plain_name(plain),
-        };
-        if let Some(field) = field {
-            let value = if options.percent_decode { percent_decoded(value) } else { value };
-            let is_absent = value.is_empty() || value == "-";
-            self.values[field as usize] = (!is_absent).then_some(value);
+        if let Some(field) = Field::of(name, options.source) {
+            self.put(field, value, options.percent_decode);
         }
+    }
+
+    /// Sets a field. Those that every log encodes stay as they are: whoever uses them undoes it, and twice were once too
+    /// often; the list of headers is cut at a length of encoded bytes.
+    pub(super) fn put(&mut self, field: Field, value: Cow<'a, str>, percent_decode: bool) {
+        let is_for_use = matches!(field, Field::Headers | Field::UserAgent | Field::Referrer | Field::ContentType);
+        let value = if percent_decode && !is_for_use { percent_decoded(value) } else { value };
+        let is_absent = value.is_empty() || value == "-";
+        self.values[field as usize] = (!is_absent).then_some(value);
     }
 
     /// The value of a field.

@@ -1,0 +1,92 @@
+//! Logs as lines: which value of a line is which field.
+
+use super::record::{Field, Record, Source};
+use super::{InvalidRecord, ReadOptions};
+
+/// Most columns of a line: CloudFront's delivery takes up to 128 fields.
+const MAX_COLUMNS: usize = 128;
+
+/// The fields of a line, in order. Values are separated by tabs (by spaces if a line has no tab) and percent-encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    fields: Vec<Option<Field>>,
+    source: Source,
+}
+
+/// A list of fields that cannot be that of a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidColumns {
+    /// None, or more than CloudFront delivers.
+    #[error("a log has 1 to {MAX_COLUMNS} fields, not {0}")]
+    Count(usize),
+    /// The same field in two columns.
+    #[error("the field {0} is listed twice")]
+    Twice(String),
+    /// Not one name is a field of CloudFront.
+    #[error("none of the names is a field of CloudFront's logs that something is made of")]
+    Unknown,
+}
+
+impl Columns {
+    /// The columns that have these names, in the order of delivery (as the API gives back a real-time configuration).
+    ///
+    /// Two names mean different things in real-time and in standard logs; which one it is follows from the others:
+    /// only standard logs have `date`, `timestamp(ms)` and names with parentheses.
+    ///
+    /// # Errors
+    /// If the list cannot be right. Names that are not known are no error: CloudFront adds some now and then.
+    pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self, InvalidColumns> {
+        let names: Vec<N> = names.into_iter().collect();
+        if names.is_empty() || names.len() > MAX_COLUMNS {
+            return Err(InvalidColumns::Count(names.len()));
+        }
+        let is_standard = |name: &str| name.contains('(') || name == "date" || name == "timestamp_ms";
+        let standard = names.iter().any(|name| is_standard(name.as_ref()));
+        let source = if standard { Source::Standard } else { Source::RealTime };
+        let mut fields: Vec<Option<Field>> = Vec::with_capacity(names.len());
+        for name in &names {
+            let field = Field::of(name.as_ref(), source);
+            if field.is_some() && fields.contains(&field) {
+                return Err(InvalidColumns::Twice(name.as_ref().to_owned()));
+            }
+            fields.push(field);
+        }
+        if fields.iter().all(Option::is_none) {
+            return Err(InvalidColumns::Unknown);
+        }
+        Ok(Self { fields, source })
+    }
+
+    /// Which log it is, by the names.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The record of a line without its line end. Tabs at the end are tolerated, AWS's own examples have them.
+    ///
+    /// # Errors
+    /// If the line has another number of values: then it is not known which is which.
+    pub fn read<'a>(&self, line: &'a str) -> Result<Record<'a>, InvalidRecord> {
+        let options = ReadOptions { source: self.source, percent_decode: true };
+        let separator = if line.contains('\t') { b'\t' } else { b' ' };
+        let mut record = Record::default();
+        let mut columns = self.fields.iter();
+        let (mut begin, mut count) = (0, 0);
+        for end in memchr::memchr_iter(separator, line.as_bytes()).chain([line.len()]) {
+            let value = &line[begin..end];
+            begin = end + 1;
+            match columns.next() {
+                Some(Some(field)) => record.put(*field, value.into(), options.percent_decode),
+                Some(None) => {}
+                None if value.is_empty() => continue,
+                None => {}
+            }
+            count += 1;
+        }
+        if count == self.fields.len() {
+            return Ok(record);
+        }
+        Err(InvalidRecord(format!("the line has {count} values, the list of fields {} names", self.fields.len())))
+    }
+}

@@ -1,0 +1,195 @@
+//! One reader for whatever is delivered: each delivery says itself what it is.
+//!
+//! | begins with | is |
+//! |---|---|
+//! | `1f 8b` | gzip: the caller unpacks it, for memory is the caller's to bound, and reads the result |
+//! | `{` | JSON values with anything or nothing between: records of standard logging v2, CloudWatch envelopes |
+//! | `#` | lines, with their fields in a `#Fields:` line: standard logs, both versions |
+//! | anything else | lines with the configured fields: real-time logs, or v2 in the format "plain"; or what functions log |
+
+use serde_json::value::RawValue;
+
+use super::columns::Columns;
+use super::envelope::{Envelope, Event, MESSAGE_TYPE};
+use super::{InvalidRecord, ReadOptions, Record, console, read_json};
+use rootspan_model::log_payload::LogPayload;
+
+/// How gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Reads deliveries. It keeps nothing between them: the order in which they arrive does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    /// The fields of lines that come without a header.
+    pub line_fields: Option<Columns>,
+    /// Undo percent-encoding of the values in JSON.
+    pub percent_decode_json: bool,
+}
+
+/// Something that was delivered.
+#[derive(Clone, Debug)]
+pub enum Found<'a> {
+    /// An access-log record, or a line of AWS's sample, which says as much as one.
+    Record(Box<Record<'a>>),
+    /// What our function logged of a request by `console.log`: belongs to the record with this id.
+    Payload {
+        /// `x-edge-request-id`
+        request_id: &'a str,
+        /// The data.
+        payload: Box<LogPayload>,
+    },
+    /// Spans in OTLP JSON, logged by a Lambda@Edge function.
+    Otlp(&'a str),
+    /// Still packed: all that was delivered, to be unpacked (all members of it) and read again.
+    Gzip(&'a [u8]),
+    /// A control message, or a line that is nobody's record: to be acknowledged and forgotten.
+    Nothing,
+    /// Part of the delivery that should have been a record.
+    Invalid(InvalidRecord),
+}
+
+impl Reader {
+    /// Reads one delivery: the data of a Firehose record, a file, or standard input.
+    pub fn read(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        if data.starts_with(&GZIP) {
+            return found(Found::Gzip(data));
+        }
+        match data.trim_ascii_start().first() {
+            None => {}
+            Some(b'{') if has_envelopes(data) => self.read_envelopes(data, found),
+            Some(b'{') => self.read_records(data, found),
+            Some(_) => self.read_lines(data, found),
+        }
+    }
+
+    fn read_records(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        if let Some(text) = otlp(data) {
+            return found(Found::Otlp(text));
+        }
+        let options = ReadOptions { percent_decode: self.percent_decode_json, ..ReadOptions::default() };
+        for record in read_json(data, options) {
+            found(record.map_or_else(Found::Invalid, |record| Found::Record(Box::new(record))));
+        }
+    }
+
+    fn read_envelopes(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        let mut rest = data;
+        loop {
+            rest = rest.trim_ascii_start();
+            if rest.is_empty() {
+                return;
+            }
+            let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
+            match values.next() {
+                Some(Ok(value)) => {
+                    rest = &rest[values.byte_offset()..];
+                    match serde_json::from_str::<Envelope<'_>>(value.get()) {
+                        Ok(envelope) => self.read_envelope(&envelope, found),
+                        // A record beside an envelope, or no object at all.
+                        Err(_) => self.read_records(value.get().as_bytes(), found),
+                    }
+                }
+                Some(Err(error)) => {
+                    found(Found::Invalid(InvalidRecord(error.to_string())));
+                    let next_line = memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+                    rest = &rest[next_line..];
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn read_envelope(&self, envelope: &Envelope<'_>, found: &mut dyn FnMut(Found<'_>)) {
+        if envelope.is_control() {
+            return found(Found::Nothing);
+        }
+        for event in envelope.events() {
+            match event {
+                Ok(event) => self.read_event(&event, found),
+                Err(problem) => found(Found::Invalid(InvalidRecord(problem))),
+            }
+        }
+    }
+
+    fn read_event(&self, event: &Event<'_>, found: &mut dyn FnMut(Found<'_>)) {
+        let extracted = &event.extracted;
+        if let (Some(start), Some(end), Some(b3)) = (&extracted.start_time, &extracted.end_time, &extracted.b3) {
+            let request_id = extracted.request_id.as_deref().map(Into::into);
+            if let Some(record) = console::sample(request_id, start, end, b3) {
+                return found(Found::Record(Box::new(record)));
+            }
+        }
+        let message = event.message.trim();
+        if message.starts_with('{') {
+            return self.read_records(message.as_bytes(), found);
+        }
+        let read = self.line_fields.as_ref().and_then(|columns| columns.read(message).ok());
+        match (read, console::read(message)) {
+            (_, Some(line)) => found(line.into()),
+            (Some(record), None) => found(Found::Record(Box::new(record))),
+            // A function may log whatever its owner likes.
+            (None, None) => found(Found::Nothing),
+        }
+    }
+
+    fn read_lines(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        // Columns that could not be read make all their lines unreadable: other columns would be a guess.
+        let mut header: Option<Option<Columns>> = None;
+        for line in data.split(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let Ok(line) = simdutf8::basic::from_utf8(line) else {
+                found(Found::Invalid(InvalidRecord("the line is not UTF-8".into())));
+                continue;
+            };
+            if line.trim().is_empty() {
+                continue;
+            }
+            if let Some(directive) = line.strip_prefix('#') {
+                if let Some(names) = directive.strip_prefix("Fields:") {
+                    let columns = Columns::new(names.split_ascii_whitespace());
+                    if let Err(problem) = &columns {
+                        found(Found::Invalid(InvalidRecord(problem.to_string())));
+                    }
+                    header = Some(columns.ok());
+                }
+                continue;
+            }
+            let columns = header.as_ref().map_or(self.line_fields.as_ref(), Option::as_ref);
+            found(read_line(line, columns));
+        }
+    }
+}
+
+/// Whether there may be a CloudWatch envelope in JSON: the name can only be in one, or in a record's value.
+fn has_envelopes(data: &[u8]) -> bool {
+    memchr::memmem::find(data, MESSAGE_TYPE.as_bytes()).is_some()
+}
+
+/// The delivery if it is OTLP in JSON.
+fn otlp(data: &[u8]) -> Option<&str> {
+    let text = data.trim_ascii();
+    text.starts_with(b"{\"resourceSpans\":").then(|| simdutf8::basic::from_utf8(text).ok())?
+}
+
+fn read_line<'a>(line: &'a str, columns: Option<&Columns>) -> Found<'a> {
+    let problem = match columns.map(|columns| columns.read(line)) {
+        Some(Ok(record)) => return Found::Record(Box::new(record)),
+        Some(Err(problem)) => problem,
+        None => InvalidRecord("lines without a #Fields header need a list of fields".into()),
+    };
+    console::read(line).map_or(Found::Invalid(problem), Found::from)
+}
+
+impl<'a> From<console::Line<'a>> for Found<'a> {
+    fn from(line: console::Line<'a>) -> Self {
+        match line {
+            console::Line::Payload { request_id, payload } => Self::Payload { request_id, payload: Box::new(payload) },
+            console::Line::Sample(record) => Self::Record(record),
+            console::Line::Otlp(text) => Self::Otlp(text),
+            console::Line::Frame => Self::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
