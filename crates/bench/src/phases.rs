@@ -109,17 +109,20 @@ async fn queries(binary: &Path, folder: &Path, workload: &Workload, rows: &mut V
     let sample = samples.first().context("the generator samples traces")?;
     let by_id = |id: &rootspan_model::ids::TraceId| format!("/api/v1/traces/{id}");
     let cold = asker.get(&by_id(&sample.trace_id)).await?.latency;
-    let mut warm = Vec::new();
-    for sample in samples.iter().take(200) {
-        let answer = asker.get(&by_id(&sample.trace_id)).await?;
-        let found = count_spans(&answer.json);
-        ensure!(found == sample.spans, "trace {} has {found} spans, not {}", sample.trace_id, sample.spans);
-        warm.push(answer.latency);
+    rows.push(row("trace by id, OTLP JSON: the very first, cold", milliseconds(cold)));
+    for pass in ["for the first time", "again"] {
+        let mut latencies = Vec::new();
+        for sample in samples.iter().take(200) {
+            let answer = asker.get(&by_id(&sample.trace_id)).await?;
+            let found = count_spans(&answer.json);
+            ensure!(found == sample.spans, "trace {} has {found} spans, not {}", sample.trace_id, sample.spans);
+            latencies.push(answer.latency);
+        }
+        latencies.sort_unstable();
+        let name = format!("trace by id: 200 others {pass}, median / p99");
+        let (middle, tail) = (quantile(&latencies, 0.5), quantile(&latencies, 0.99));
+        rows.push(row(&name, format!("{} / {}", milliseconds(middle), milliseconds(tail))));
     }
-    warm.sort_unstable();
-    let name = "trace by id, OTLP JSON: first / median / p99 of 200 others";
-    let (middle, tail) = (quantile(&warm, 0.5), quantile(&warm, 0.99));
-    rows.push(row(name, format!("{} / {} / {}", milliseconds(cold), milliseconds(middle), milliseconds(tail))));
 
     let marker = workload.truth.markers.first().context("the generator sets markers")?;
     let service = workload.truth.service_spans.keys().find(|name| **name != "cloudfront" && **name != "nginx");
