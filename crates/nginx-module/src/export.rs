@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rootspan_model::conventions::resource;
 use rootspan_wire::otlp::field;
 use rootspan_wire::otlp::protobuf::{FieldValue, Reader};
-use rootspan_wire::otlp::write::{begin_message, end_message, put_attribute, put_bytes, put_resource, put_scope};
+use rootspan_wire::otlp::write::{put_attribute, put_raw_varint, put_resource, put_scope};
 
 use crate::config::{ExporterConfig, MainConfig};
 
@@ -218,9 +218,9 @@ impl Sender {
     fn send(&mut self, batch: Batch) {
         let Batch { mut spans, count, .. } = batch;
         let bytes = spans.len();
-        let request = self.prefix.request(&spans);
+        let head = self.prefix.head(spans.len());
         let losses = &self.shared.losses;
-        match retry::deliver(&mut self.client, &request, &self.shared) {
+        match retry::deliver(&mut self.client, [&head, &spans], &self.shared) {
             retry::Outcome::Delivered { rejected } => {
                 losses.refused.fetch_add(rejected.min(count as u64), Ordering::Relaxed);
             }
@@ -266,7 +266,7 @@ impl Client {
         }
     }
 
-    fn post(&mut self, body: &[u8], deadline: Instant) -> std::io::Result<Answer> {
+    fn post(&mut self, body: [&[u8]; 2], deadline: Instant) -> std::io::Result<Answer> {
         match self {
             Self::Http(client) => client.post(body, deadline),
             Self::Grpc(client) => client.post(body, deadline),
@@ -361,18 +361,25 @@ fn request_prefix(config: &MainConfig, host: &str) -> Prefix {
 const SCOPE_NAME: &str = "rootspan/nginx";
 
 impl Prefix {
-    /// An `ExportTraceServiceRequest` with these spans.
-    fn request(&self, spans: &[u8]) -> Vec<u8> {
-        let mut scope_spans = Vec::with_capacity(self.scope.len() + spans.len());
-        scope_spans.extend_from_slice(&self.scope);
-        scope_spans.extend_from_slice(spans);
-        let mut out = Vec::with_capacity(self.resource.len() + scope_spans.len() + 16);
-        let resource_spans = begin_message(&mut out, field::request::RESOURCE_SPANS, 3);
+    /// What of an `ExportTraceServiceRequest` stands before `spans_length` bytes of spans, so that these need not be copied.
+    fn head(&self, spans_length: usize) -> Vec<u8> {
+        let scope_length = self.scope.len() + spans_length;
+        let mut scope_head = Vec::new();
+        put_head(&mut scope_head, field::resource_spans::SCOPE_SPANS, scope_length);
+        let length = self.resource.len() + scope_head.len() + scope_length;
+        let mut out = Vec::with_capacity(self.resource.len() + self.scope.len() + 16);
+        put_head(&mut out, field::request::RESOURCE_SPANS, length);
         out.extend_from_slice(&self.resource);
-        put_bytes(&mut out, field::resource_spans::SCOPE_SPANS, &scope_spans);
-        end_message(&mut out, resource_spans);
+        out.extend_from_slice(&scope_head);
+        out.extend_from_slice(&self.scope);
         out
     }
+}
+
+/// Tag and length of a message that follows.
+fn put_head(out: &mut Vec<u8>, field: u32, length: usize) {
+    put_raw_varint(out, u64::from(field << 3 | 2));
+    put_raw_varint(out, length as u64);
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! Writes the spans of a request, with the names of OpenTelemetry's HTTP conventions (1.44).
+//!
+//! What the conventions call opt-in (sizes, the client's port) is left to `otel_span_attr`: each attribute costs every request.
 
 use std::borrow::Cow;
 
@@ -43,16 +45,10 @@ pub(crate) struct Served<'r> {
     pub(crate) port: u16,
     /// The client's address as nginx sees it (`$remote_addr`).
     pub(crate) client_address: &'r [u8],
-    /// The client's port, 0 for a Unix socket.
-    pub(crate) client_port: u16,
     /// `1.1`, `2`, …; empty if unknown.
     pub(crate) protocol: &'static str,
     /// `User-Agent`.
     pub(crate) user_agent: Option<&'r [u8]>,
-    /// Bytes received, with the head.
-    pub(crate) request_bytes: u64,
-    /// Bytes sent, with the head.
-    pub(crate) response_bytes: u64,
     /// When the request ended.
     pub(crate) ended: UnixNanos,
 }
@@ -157,17 +153,12 @@ pub(crate) fn put_server(
             put(out, http::SERVER_PORT, served.port);
         }
         put(out, http::CLIENT_ADDRESS, &*text(served.client_address));
-        if served.client_port != 0 {
-            put(out, http::CLIENT_PORT, served.client_port);
-        }
         if !served.protocol.is_empty() {
             put(out, http::NETWORK_PROTOCOL_VERSION, served.protocol);
         }
         if let Some(user_agent) = served.user_agent {
             put(out, http::USER_AGENT_ORIGINAL, &*text(user_agent));
         }
-        put(out, http::REQUEST_SIZE, served.request_bytes.cast_signed());
-        put(out, http::RESPONSE_SIZE, served.response_bytes.cast_signed());
         attributes(out);
     });
 }
@@ -304,12 +295,43 @@ fn status_text(status: u32) -> Cow<'static, str> {
 }
 
 fn default_name<'a>(method: &'a str, route: &str) -> Cow<'a, str> {
-    if route.is_empty() { method.into() } else { format!("{method} {route}").into() }
+    if route.is_empty() {
+        return method.into();
+    }
+    let mut name = String::with_capacity(method.len() + 1 + route.len());
+    name.push_str(method);
+    name.push(' ');
+    name.push_str(route);
+    name.into()
 }
 
 #[inline]
 fn put<'a>(out: &mut Vec<u8>, key: &str, value: impl Into<Value<'a>>) {
-    put_attribute(out, field::span::ATTRIBUTES, key, value);
+    match value.into() {
+        Value::String(text) => put_text(out, key, text),
+        other => put_attribute(out, field::span::ATTRIBUTES, key, other),
+    }
+}
+
+/// What [`put_attribute`] writes for a text, in one go if all lengths have one byte: texts are most of a span, and this is on
+/// the way of every request.
+#[inline]
+fn put_text(out: &mut Vec<u8>, key: &str, text: &str) {
+    const TAG: u8 = (field::span::ATTRIBUTES << 3 | 2) as u8;
+    /// The bytes of lengths and tags beside key and text.
+    const OVERHEAD: usize = 6;
+    let length = key.len() + text.len() + OVERHEAD;
+    if length > 0x7f {
+        put_attribute(out, field::span::ATTRIBUTES, key, text);
+        return;
+    }
+    out.reserve(length + 2);
+    out.extend_from_slice(&[TAG, length as u8, (field::key_value::KEY << 3 | 2) as u8, key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    let value = (field::key_value::VALUE << 3 | 2) as u8;
+    let string = (field::any_value::STRING << 3 | 2) as u8;
+    out.extend_from_slice(&[value, text.len() as u8 + 2, string, text.len() as u8]);
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn seconds(millis: u64) -> f64 {

@@ -41,7 +41,7 @@ impl Client {
     ///
     /// If there is no answer before `deadline`. A connection that was kept and fails is replaced once: nobody answers the
     /// collector's pings while nothing is sent, so it may be gone.
-    pub(super) fn post(&mut self, body: &[u8], deadline: Instant) -> io::Result<Answer> {
+    pub(super) fn post(&mut self, body: [&[u8]; 2], deadline: Instant) -> io::Result<Answer> {
         let runtime = match self.runtime.take() {
             Some(runtime) => runtime,
             None => Builder::new_current_thread().enable_io().enable_time().build()?,
@@ -112,11 +112,13 @@ where
 }
 
 /// gRPC's frame: not compressed, length, message.
-fn framed(body: &[u8]) -> Bytes {
-    let mut message = BytesMut::with_capacity(5 + body.len());
+fn framed(body: [&[u8]; 2]) -> Bytes {
+    let length = body[0].len() + body[1].len();
+    let mut message = BytesMut::with_capacity(5 + length);
     message.put_u8(0);
-    message.put_u32(u32::try_from(body.len()).expect("a batch is far below 4 GiB"));
-    message.put_slice(body);
+    message.put_u32(u32::try_from(length).expect("a batch is far below 4 GiB"));
+    message.put_slice(body[0]);
+    message.put_slice(body[1]);
     message.freeze()
 }
 

@@ -54,7 +54,7 @@ impl Client {
     ///
     /// If there is no answer before `deadline`. A connection that was kept and fails before the first byte of an answer is
     /// replaced once: the collector may have closed it while it was idle.
-    pub(super) fn post(&mut self, body: &[u8], deadline: Instant) -> io::Result<Answer> {
+    pub(super) fn post(&mut self, body: [&[u8]; 2], deadline: Instant) -> io::Result<Answer> {
         if let Some(kept) = self.connection.take() {
             match self.exchange(kept, body, deadline) {
                 Err(Failure::NoAnswer(_)) => {}
@@ -76,10 +76,12 @@ impl Client {
         Ok(Connection::Tls(Box::new(StreamOwned::new(session, connection))))
     }
 
-    fn exchange(&mut self, mut connection: Connection, body: &[u8], deadline: Instant) -> Result<Answer, Failure> {
-        let head = format!("{}{}\r\n\r\n", self.head, body.len());
-        write_all(&mut connection, head.as_bytes(), deadline).map_err(Failure::NoAnswer)?;
-        write_all(&mut connection, body, deadline).map_err(Failure::NoAnswer)?;
+    fn exchange(&mut self, mut connection: Connection, body: [&[u8]; 2], deadline: Instant) -> Result<Answer, Failure> {
+        // Two writes: what is small, and the spans as they are.
+        let mut head = format!("{}{}\r\n\r\n", self.head, body[0].len() + body[1].len()).into_bytes();
+        head.extend_from_slice(body[0]);
+        write_all(&mut connection, &head, deadline).map_err(Failure::NoAnswer)?;
+        write_all(&mut connection, body[1], deadline).map_err(Failure::NoAnswer)?;
         let mut received = Vec::with_capacity(1024);
         let body_at = loop {
             if let Some(end) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") {

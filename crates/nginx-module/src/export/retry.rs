@@ -35,7 +35,7 @@ pub(super) enum Outcome {
 }
 
 /// Tries until there is an outcome.
-pub(super) fn deliver(client: &mut Client, request: &[u8], shared: &Shared) -> Outcome {
+pub(super) fn deliver(client: &mut Client, request: [&[u8]; 2], shared: &Shared) -> Outcome {
     let give_up = Instant::now() + GIVE_UP_AFTER;
     let mut pause = FIRST_PAUSE;
     loop {

@@ -2,6 +2,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
 
+use rootspan_wire::otlp::write::put_bytes;
+
 use super::*;
 
 fn main_config(port: u16, lines: &[&str]) -> MainConfig {

@@ -190,11 +190,8 @@ impl<'r> Request<'r> {
                 host: self.bytes(raw.headers_in.server),
                 port: port(connection.local_sockaddr),
                 client_address: self.bytes(connection.addr_text),
-                client_port: port(connection.sockaddr),
                 protocol: protocol(raw.http_version),
                 user_agent: raw.headers_in.user_agent.as_ref().map(|header| self.bytes(header.value)),
-                request_bytes: u64::try_from(raw.request_length).unwrap_or(0),
-                response_bytes: u64::try_from(connection.sent).unwrap_or(0),
                 ended: system_time(),
             }
         }

@@ -26,11 +26,8 @@ fn served() -> Served<'static> {
         host: b"example.org",
         port: 443,
         client_address: b"192.0.2.1",
-        client_port: 50_000,
         protocol: "2",
         user_agent: None,
-        request_bytes: 100,
-        response_bytes: 200,
         ended: UnixNanos(MADE.0 + 30_000_000),
     }
 }
@@ -69,6 +66,17 @@ fn server_attribute(served: &Served<'_>, key: &str) -> Option<String> {
         AnyValue::String(text) => Some(text.to_owned()),
         AnyValue::Int(number) => Some(number.to_string()),
         other => Some(format!("{other:?}")),
+    }
+}
+
+#[test]
+fn texts_are_encoded_as_wire_does_it() {
+    for length in [0, 1, 100, 115, 116, 117, 118, 200, 20_000] {
+        let text = "x".repeat(length);
+        let (mut own, mut expected) = (Vec::new(), Vec::new());
+        put_text(&mut own, "some.key", &text);
+        put_attribute(&mut expected, field::span::ATTRIBUTES, "some.key", text.as_str());
+        assert_eq!(own, expected, "{length}");
     }
 }
 

@@ -25,5 +25,5 @@ fn codes_of_the_specification() {
 
 #[test]
 fn a_frame_has_its_length() {
-    assert_eq!(framed(b"abc"), [0, 0, 0, 0, 3, b'a', b'b', b'c'].as_slice());
+    assert_eq!(framed([b"a", b"bc"]), [0, 0, 0, 0, 3, b'a', b'b', b'c'].as_slice());
 }
