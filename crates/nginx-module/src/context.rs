@@ -28,6 +28,8 @@ pub(crate) struct Incoming<'a> {
     b3: Single<'a>,
     multi: [Single<'a>; b3::MULTI_HEADERS.len()],
     xray: Single<'a>,
+    /// Whether anything came in that could be one of them.
+    is_any: bool,
 }
 
 /// A header that may occur once.
@@ -67,6 +69,11 @@ impl<'a> Incoming<'a> {
         let mut incoming = Self::default();
         for (name, value) in headers {
             // Most headers of a request are ruled out by their first byte.
+            let is_ours = matches!(name, [b't' | b'b' | b'x', ..]);
+            incoming.is_any |= is_ours;
+            if !is_ours {
+                continue;
+            }
             match name {
                 [b't', ..] if name == TRACEPARENT.as_bytes() => incoming.traceparent.add(value),
                 [b't', ..] if name == TRACESTATE.as_bytes() => incoming.tracestate.push(value),
@@ -85,6 +92,9 @@ impl<'a> Incoming<'a> {
 
     /// The sender's context by the first propagator that has one; W3C comes first, whatever the order in the configuration.
     pub(crate) fn extract(&self, propagators: Propagators) -> Option<Parent> {
+        if !self.is_any {
+            return None;
+        }
         let w3c = || propagators.trace_context.then(|| self.extract_w3c()).flatten();
         let single = || propagators.b3.then(|| B3::parse_single(self.b3.text()?).ok()?.into_parent()).flatten();
         let multi = || propagators.b3_multi.then(|| self.extract_b3_multi()).flatten();
@@ -253,6 +263,10 @@ impl Context {
     }
 
     fn decision_for(&self, share: Share, follows_parent: bool) -> Decision {
+        if self.parent.state.is_empty() && share == Share::Everything && !follows_parent {
+            // The most frequent case, in short.
+            return Decision { is_sampled: true, state: String::new() };
+        }
         let mut state = self.parent.state.clone();
         let mut ot = state.ot();
         let is_sampled = match (follows_parent, self.parent.is_sampled, share) {
@@ -318,8 +332,8 @@ impl Context {
         propagators: Propagators,
         mut put: impl FnMut(&'static str, &str),
     ) {
-        for name in incoming.stale(propagators) {
-            put(name, "");
+        if incoming.is_any {
+            incoming.stale(propagators).for_each(|name| put(name, ""));
         }
         let span_id = self.client_span_id().unwrap_or(self.span_id);
         let parent = TraceParent { trace_id: self.trace_id, span_id, flags: self.flags() };

@@ -110,7 +110,8 @@ pub(crate) fn before(request: Request<'_>) {
     if share == Share::Nothing && !follows_parent && !mode.injects() {
         return;
     }
-    let Some(context) = ensure_context(request, worker) else { return };
+    let incoming = Incoming::collect(request.headers());
+    let Some(context) = known.or_else(|| attach(request, worker, location, &incoming)) else { return };
     let decision = context.decide(share, follows_parent);
     context.remember_route(request.location_name());
     if !mode.injects() {
@@ -119,7 +120,6 @@ pub(crate) fn before(request: Request<'_>) {
     if decision.is_sampled && location.client_span == Some(true) {
         context.open_client_span(&worker.ids);
     }
-    let incoming = Incoming::collect(request.headers());
     context.inject(&incoming, location.propagators.unwrap_or_default(), |name, value| {
         request.set_header(name, value);
     });
@@ -191,12 +191,17 @@ fn ensure_context<'r>(request: Request<'r>, worker: &Worker) -> Option<&'r Conte
     if let Some(context) = request.context() {
         return Some(context);
     }
-    let location = request.location();
-    let parent = if location.context_mode.unwrap_or_default().extracts() {
-        Incoming::collect(request.headers()).extract(location.propagators.unwrap_or_default())
-    } else {
-        None
-    };
+    attach(request, worker, request.location(), &Incoming::collect(request.headers()))
+}
+
+fn attach<'r>(
+    request: Request<'r>,
+    worker: &Worker,
+    location: &LocationConfig,
+    incoming: &Incoming<'_>,
+) -> Option<&'r Context> {
+    let extracts = location.context_mode.unwrap_or_default().extracts();
+    let parent = extracts.then(|| incoming.extract(location.propagators.unwrap_or_default())).flatten();
     request.attach(Context::new(parent, &worker.ids, request.moment()))
 }
 
