@@ -19,10 +19,6 @@ use clap::Parser as _;
 use crate::arguments::{Arguments, Command, EdgeCommand};
 use crate::output::complain;
 
-/// Request buffers are allocated on one thread and freed on another, for which this allocator is made.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
