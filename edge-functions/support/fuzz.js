@@ -6,13 +6,15 @@ var TEXTS = [
     '', '-', '00-', 'ot=', 'ot=th:', 'th:', '=', ',', ';', '\t', '\r\n', '\u0000', '\u00e9', '\ud800', '%00', '__proto__',
     'constructor', '4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7', '01', 'ff', 'FF', '0', 'a=1', ' '
 ];
-var NAMES = ['traceparent', 'tracestate', 'baggage', 'b3', 'x-amzn-trace-id', 'host', '__proto__', 'constructor', ''];
+var NAMES = ['traceparent', 'tracestate', 'baggage', 'b3', 'x-amzn-trace-id', 'x-force', 'host', '__proto__', 'constructor', ''];
 var SETTINGS = {
     rules: [
         { pattern: '/a*', threshold: '8', trust: 'continue', baggage: 'keep' },
         { pattern: '*', threshold: '4', trust: 'restart', baggage: 'strip' }
     ],
-    secret: { header: 'x-secret', sha256: '00' }
+    secret: { header: 'x-secret', sha256: '00' },
+    force: { header: 'x-force', key: 'key' },
+    propagators: ['b3', 'b3multi', 'xray']
 };
 
 function generator(seed) {

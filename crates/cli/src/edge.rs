@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use rootspan_edge::build::viewer_request;
+use rootspan_edge::build::{self, viewer_request};
 use rootspan_edge::emulator::{Config, Delivery, Emulator};
 use rootspan_edge::settings::Settings;
 
@@ -29,14 +29,18 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
             }
         }
     };
-    let function = viewer_request(&settings)?;
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let path = out.join(function.file_name);
-    std::fs::write(&path, &function.code).with_context(|| format!("cannot write {}", path.display()))?;
-    say!("{}  {} bytes  sha256 {}", path.display(), function.code.len(), function.sha256);
-    say!("attach it to viewer-request (runtime cloudfront-js-2.0), and let traceparent and tracestate through");
-    say!("to the origin by an origin request policy");
+    for function in build::all(&settings)? {
+        let path = out.join(function.file_name);
+        std::fs::write(&path, &function.code).with_context(|| format!("cannot write {}", path.display()))?;
+        say!("{}  {} bytes  sha256 {}", path.display(), function.code.len(), function.sha256);
+    }
+    say!(
+        "each file is named for the event it is attached to: .js for CloudFront Functions (runtime cloudfront-js-2.0),"
+    );
+    say!(".mjs for Lambda@Edge (Node.js 22); viewer-request.js is all that most distributions need");
+    say!("let traceparent and tracestate through to the origin by an origin request policy");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,24 @@
 //! Makes our own source smaller without understanding JavaScript: whole lines only. It relies on what our source keeps to
 //! and a test checks: comments stand on lines of their own, and no string or template spans lines.
 
+/// Without the sections between `// rootspan:if NAME` and `// rootspan:end` of these names; sections may be nested.
+pub(super) fn without_sections(source: &str, left_out: &[&str]) -> String {
+    let mut kept = String::with_capacity(source.len());
+    let mut open = Vec::new();
+    for line in source.lines() {
+        if let Some(name) = line.trim().strip_prefix("// rootspan:if ") {
+            open.push(left_out.contains(&name));
+        } else if line.trim() == "// rootspan:end" {
+            open.pop().expect("the source closes only what it opened");
+        } else if !open.contains(&true) {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    assert!(open.is_empty(), "the source closes what it opened");
+    kept
+}
+
 /// Without comment lines, indentation and empty lines.
 pub(super) fn comments_and_indentation(source: &str) -> String {
     let mut stripped = String::with_capacity(source.len());

@@ -40,7 +40,7 @@ fn too_many_paths_are_refused_with_the_size() {
 
 #[test]
 fn the_source_keeps_to_what_stripping_relies_on() {
-    for line in VIEWER_REQUEST.lines().map(str::trim) {
+    for line in [VIEWER_REQUEST, VIEWER_RESPONSE, LAMBDA_EDGE].iter().flat_map(|source| source.lines()).map(str::trim) {
         let is_comment = line.starts_with("/*") || line.starts_with('*') || line.starts_with("//");
         assert!(is_comment || !(line.contains("/*") || line.contains(" //") || line.contains('`')), "{line}");
         assert!(is_comment || line.matches('\'').count() % 2 == 0, "{line}");
@@ -49,4 +49,40 @@ fn the_source_keeps_to_what_stripping_relies_on() {
     let names: Vec<_> = strip::names("var a = 'eval', b = eval; // c\n// Function\n\"x\" + $d").collect();
     assert!(names.contains(&"eval") && !names.contains(&"Function") && names.contains(&"$d"));
     assert_eq!(names.iter().filter(|name| **name == "eval").count(), 1);
+}
+
+const EVERYTHING: &str = "propagators: [b3, b3multi, xray]\nids_via: both\nforce_sampling: {header: x-force, key: sixteen letters!}\nresponse: {server_timing: true}\nexport: {endpoint: 'https://t.example.com/v1/traces', token: t}\n";
+
+#[test]
+fn every_file_is_named_for_what_it_is_attached_to() {
+    let names = |settings: &str| -> Vec<_> {
+        let settings = Settings::parse(settings).expect("valid settings");
+        all(&settings).expect("within the limits").iter().map(|function| function.file_name).collect()
+    };
+    let lambda = ["viewer-request.mjs", "origin-request.mjs", "origin-response.mjs", "lambda-edge.module.mjs"];
+    assert_eq!(names(""), [&["viewer-request.js", "viewer-request.module.js"][..], &lambda].concat());
+    assert_eq!(
+        names("response: {header: x-trace-id}"),
+        [&["viewer-request.js", "viewer-request.module.js", "viewer-response.js"][..], &lambda].concat()
+    );
+}
+
+#[test]
+fn sections_that_no_setting_needs_are_left_out() {
+    let code = |settings: &str, name: &str| {
+        let functions = all(&Settings::parse(settings).expect("valid settings")).expect("within the limits");
+        functions.into_iter().find(|function| function.file_name == name).expect("built").code
+    };
+    let (small, large) = (code("", "viewer-request.js"), code(EVERYTHING, "viewer-request.js"));
+    for word in ["console.log(", "'b3multi'", "createHmac("] {
+        assert!(!small.contains(word) && large.contains(word), "{word}");
+    }
+    assert!(large.len() < EDGE_FUNCTION_MAX_BYTES - 500, "{} bytes leave little room for paths", large.len());
+    let module = code(EVERYTHING, "viewer-request.module.js");
+    assert!(!module.contains("function handler") && !module.contains("import") && module.contains("function rootspan"));
+    let lambda = code(EVERYTHING, "origin-response.mjs");
+    assert!(
+        lambda.contains("\"budgetMillis\":50") && lambda.ends_with("export { handleOriginResponse as handler };\n")
+    );
+    assert!(!lambda.contains("require(") && !lambda.contains("logCustomData"));
 }

@@ -7,6 +7,19 @@
 //! continue_secret:        # a viewer whose header has this digest is continued on every path
 //!   header: x-trace-secret
 //!   sha256: 41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb
+//! propagators: [tracecontext]  # sent beside W3C's headers: b3, b3multi, xray
+//! ids_via: custom-data    # custom-data: into the access log; console: to the function's log; both
+//! force_sampling:         # who knows the key may have a request sampled: <expires>.<HMAC-SHA-256 of that, in hexadecimal>
+//!   header: x-trace-force
+//!   key: at least 16 characters
+//! response:               # tells the viewer the trace, by a viewer-response function
+//!   server_timing: true
+//!   header: x-trace-id
+//! service_name: cloudfront  # of the spans that Lambda@Edge functions make
+//! export:                 # Lambda@Edge: send spans by OTLP/HTTP; without it they are log lines
+//!   endpoint: https://traces.example.com/v1/traces
+//!   token: write-only-token
+//!   budget: 50ms
 //! paths:                  # CloudFront's patterns, the first match wins; what is absent comes from above
 //!   - pattern: /partner/*
 //!     trust: continue
@@ -20,7 +33,10 @@ use rootspan_model::sampling::Threshold;
 
 use self::yaml::{Mapping, Node};
 
+mod options;
 mod yaml;
+
+pub use options::{Export, ForceSampling, IdsVia, Options, Propagator};
 
 /// The longest path pattern that CloudFront takes.
 const PATTERN_MAX_CHARS: usize = 255;
@@ -38,6 +54,8 @@ pub struct Settings {
     pub rules: Vec<Rule>,
     /// Lets a viewer's context be continued on every path.
     pub continue_secret: Option<ContinueSecret>,
+    /// What is the same on all paths.
+    pub options: Options,
 }
 
 /// What happens on the paths of one pattern.
@@ -101,7 +119,7 @@ impl std::error::Error for Problem {}
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rules: vec![Rule::default()], continue_secret: None }
+        Self { rules: vec![Rule::default()], continue_secret: None, options: Options::default() }
     }
 }
 
@@ -138,11 +156,12 @@ struct Reader {
 
 impl Reader {
     fn settings(&mut self, root: &Node) -> Settings {
-        let keys = ["probability", "trust", "baggage", "continue_secret", "paths"];
+        let keys: Vec<_> =
+            ["probability", "trust", "baggage", "continue_secret", "paths"].into_iter().chain(options::KEYS).collect();
         let mapping = self.mapping(root, &keys, "settings");
         let defaults = self.rule(&mapping, Rule::default());
         let mut rules = Vec::new();
-        for path in mapping.get("paths").map(|node| self.sequence(node)).unwrap_or_default() {
+        for path in mapping.get("paths").map(|node| self.sequence(node, "paths")).unwrap_or_default() {
             let keys = ["pattern", "probability", "trust", "baggage"];
             let mapping = self.mapping(path, &keys, "a path");
             let rule = self.rule(&mapping, defaults.clone());
@@ -157,7 +176,8 @@ impl Reader {
         }
         rules.push(defaults);
         let continue_secret = mapping.get("continue_secret").and_then(|node| self.secret(node));
-        Settings { rules, continue_secret }
+        let options = self.options(&mapping);
+        Settings { rules, continue_secret, options }
     }
 
     fn rule(&mut self, mapping: &Mapping<'_>, mut rule: Rule) -> Rule {
@@ -206,16 +226,22 @@ impl Reader {
             self.problem(node, "continue_secret needs a header and the sha256 of its value");
             return None;
         };
-        let header = header_node.text().unwrap_or_default().to_ascii_lowercase();
-        let is_name = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if !is_name || RESERVED_HEADERS.contains(&header.as_str()) || crate::emulator::headers::is_disallowed(&header) {
-            self.problem(header_node, "header must be a header name of your own");
-        }
+        let header = self.header(header_node);
         let sha256 = digest_node.text().unwrap_or_default().to_ascii_lowercase();
         if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             self.problem(digest_node, "sha256 must be 64 hexadecimal digits");
         }
         Some(ContinueSecret { header, sha256 })
+    }
+
+    /// A header's name in lower case.
+    fn header(&mut self, node: &Node) -> String {
+        let header = node.text().unwrap_or_default().to_ascii_lowercase();
+        let is_name = !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_name || RESERVED_HEADERS.contains(&header.as_str()) || crate::emulator::headers::is_disallowed(&header) {
+            self.problem(node, "header must be a header name of your own");
+        }
+        header
     }
 
     fn mapping<'a>(&mut self, node: &'a Node, keys: &[&str], what: &str) -> Mapping<'a> {
@@ -234,11 +260,11 @@ impl Reader {
         mapping
     }
 
-    fn sequence<'a>(&mut self, node: &'a Node) -> Vec<&'a Node> {
+    fn sequence<'a>(&mut self, node: &'a Node, name: &str) -> Vec<&'a Node> {
         match node.sequence() {
             Some(items) => items.iter().collect(),
             None => {
-                self.problem(node, "paths must be a list");
+                self.problem(node, &format!("{name} must be a list"));
                 Vec::new()
             }
         }

@@ -43,7 +43,7 @@ fn all_problems_are_reported_with_their_place() {
         &expect![[r#"
             1:14: probability must be a number from 0 to 1
             2:8: trust must be restart or continue
-            3:1: unknown key "bagage", known are probability, trust, baggage, continue_secret, paths
+            3:1: unknown key "bagage", known are probability, trust, baggage, continue_secret, paths, propagators, ids_via, force_sampling, response, service_name, export
             4:1: trust is given twice
             6:11: header must be a header name of your own
             7:11: sha256 must be 64 hexadecimal digits
@@ -88,5 +88,54 @@ fn what_is_no_yaml_has_a_place() {
         &expect![[r#"
         1:18: nested too deeply
     "#]],
+    );
+}
+
+#[test]
+fn options_are_the_same_on_all_paths() {
+    let settings = Settings::parse(
+        "propagators: [tracecontext, xray, b3, xray]\nids_via: both\nforce_sampling: {header: X-Force, key: sixteen letters!}\nresponse: {server_timing: true, header: X-Trace-Id}\nservice_name: shop\nexport: {endpoint: 'https://t.example.com/v1/traces', token: t, budget: 80ms}\n",
+    )
+    .expect("valid settings");
+    let expected = Options {
+        propagators: vec![Propagator::XRay, Propagator::B3],
+        ids_via: IdsVia::Both,
+        force_sampling: Some(ForceSampling { header: "x-force".into(), key: "sixteen letters!".into() }),
+        server_timing: true,
+        trace_id_header: Some("x-trace-id".into()),
+        service_name: "shop".into(),
+        export: Some(Export {
+            endpoint: "https://t.example.com/v1/traces".into(),
+            token: "t".into(),
+            budget_millis: 80,
+        }),
+    };
+    assert_eq!(settings.options, expected);
+    let printed = format!("{settings:?}");
+    assert!(!printed.contains("sixteen") && !printed.contains("token"), "{printed}");
+}
+
+#[test]
+fn wrong_options_are_reported() {
+    check_problems(
+        "propagators: [jaeger]\nids_via: pigeon\nforce_sampling: {header: host, key: short}\nresponse: {server_timing: 1, header: a b}\nservice_name: ''\nexport: {endpoint: ftp://x, budget: 9s}\n",
+        &expect![[r#"
+            1:15: a propagator is tracecontext, b3, b3multi or xray
+            2:10: ids_via must be custom-data, console or both
+            3:26: header must be a header name of your own
+            3:37: key must have at least 16 characters
+            4:27: server_timing must be true or false
+            4:38: header must be a header name of your own
+            5:15: service_name must be a name
+            6:20: export needs an endpoint such as https://host/v1/traces
+        "#]],
+    );
+    check_problems(
+        "force_sampling: {header: x-a}\npropagators: b3\nexport: {endpoint: 'http://x', budget: 9s}\n",
+        &expect![[r#"
+            1:17: force_sampling needs a header and a key
+            2:14: propagators must be a list
+            3:40: budget must be 1ms to 5000ms
+        "#]],
     );
 }

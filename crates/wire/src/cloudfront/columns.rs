@@ -69,13 +69,11 @@ impl Columns {
     /// If the line has another number of values: then it is not known which is which.
     pub fn read<'a>(&self, line: &'a str) -> Result<Record<'a>, InvalidRecord> {
         let options = ReadOptions { source: self.source, percent_decode: true };
-        let separator = if line.contains('\t') { b'\t' } else { b' ' };
+        let separator = if line.contains('\t') { '\t' } else { ' ' };
         let mut record = Record::default();
         let mut columns = self.fields.iter();
-        let (mut begin, mut count) = (0, 0);
-        for end in memchr::memchr_iter(separator, line.as_bytes()).chain([line.len()]) {
-            let value = &line[begin..end];
-            begin = end + 1;
+        let mut count = 0;
+        for value in line.split(separator) {
             match columns.next() {
                 Some(Some(field)) => record.put(*field, value.into(), options.percent_decode),
                 Some(None) => {}

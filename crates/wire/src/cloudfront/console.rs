@@ -34,11 +34,12 @@ pub(super) enum Line<'a> {
 
 /// Recognises a line; `None` if it is something else.
 pub(super) fn read(line: &str) -> Option<Line<'_>> {
-    if let Some(at) = memchr::memmem::find(line.as_bytes(), OTLP.as_bytes()) {
-        return Some(Line::Otlp(line[at..].trim_end()));
+    let otlp = memchr::memmem::find(line.as_bytes(), OTLP.as_bytes()).and_then(|at| line.get(at..));
+    if let Some(otlp) = otlp {
+        return Some(Line::Otlp(otlp.trim_end()));
     }
-    let is_lambda_frame = |name: &&str| line.strip_prefix(*name).is_some_and(|rest| rest.starts_with(' '));
-    if ["START", "END", "REPORT", "INIT_START"].iter().any(|name| is_lambda_frame(name)) {
+    let is_lambda_frame = |name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
+    if ["START", "END", "REPORT", "INIT_START"].into_iter().any(is_lambda_frame) {
         return Some(Line::Frame);
     }
     let (request_id, text) = line.trim_end().split_once(' ')?;
