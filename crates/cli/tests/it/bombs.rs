@@ -82,6 +82,13 @@ fn bombs_stop_at_the_budget_of_the_process() {
         let status = export_raw(process.otlp_grpc(), Some(encoding), vec![0; 192 << 20]).expect_err("it is a bomb");
         assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     }
+    // Many at once share the one budget.
+    let bomb = zstd_bomb();
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| assert_eq!(throw(process.otlp_http(), "zstd", &bomb).status, 429));
+        }
+    });
     // The limit, and once more the budget of about 100 MiB: the allocator keeps what the bomb before gave back for a
     // moment. Each of them would have taken more than this alone.
     let peak = process.peak_memory();

@@ -91,6 +91,11 @@ pub(crate) fn deliver_encoded(address: SocketAddr, body: &[u8]) -> Answer {
     http::send(address, "POST", "/", &headers, body)
 }
 
+/// A delivery of one good record.
+pub(crate) fn deliver_one(address: SocketAddr) -> Answer {
+    deliver(address, "/", Some(ACCESS_KEY), &delivery(&[record(SEEN[0], &payload()).to_string().as_bytes()]))
+}
+
 /// The answer has Firehose's form, and says why if it is no success.
 fn check_form(answer: &Answer, status: u16) {
     assert_eq!((answer.status, answer.header("content-type")), (status, "application/json"), "{}", answer.text());

@@ -86,6 +86,7 @@ fn twenty_kills_lose_nothing_that_was_acknowledged() {
     }
     let process = site.start();
     let spans = load.check_all_found(process.ui());
+    load.check_all_listed(process.ui());
     let status = api::status(process.ui());
     println!(
         "seed {seed}: {spans} acknowledged spans in {KILLS} lives, kills that hit their moment: {hits:?}; {status}"
@@ -111,7 +112,7 @@ fn kill_at(site: &Site, moment: Moment, load: &Load, random: &mut Random) -> boo
     }
     let process = site.start();
     let mut hit = false;
-    load.send(process.otlp_http(), REQUESTS, || hit = watch_and_kill(process, site, moment, load, delay));
+    load.send(process.ingest(), REQUESTS, || hit = watch_and_kill(process, site, moment, load, delay));
     hit
 }
 

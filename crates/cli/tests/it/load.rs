@@ -7,14 +7,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message as _;
 use rootspan_model::time::UnixNanos;
 use rootspan_testkit::generate::{Generator, Options, generate};
 use serde_json::Value;
+use tokio::runtime::Runtime;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Channel;
 
 use crate::api;
-use crate::http::Connection;
-use crate::otlp::{json_of, now};
+use crate::http::{self, Connection};
+use crate::otlp::{self, json_of, now};
+use crate::process::Ingest;
 
 /// What was sent, and what of it the server said that it has.
 #[derive(Debug)]
@@ -33,9 +38,6 @@ struct Request {
 
 /// Most spans that a test sends.
 const SPANS: u64 = 60_000;
-
-/// How many connections send at once.
-const CONNECTIONS: usize = 3;
 
 impl Load {
     /// Requests of `spans_per_request`; starts lie within the last two hours, so that seals write several blocks.
@@ -57,18 +59,18 @@ impl Load {
     }
 
     /// Sends up to `requests` from several connections, until the server goes away. Meanwhile `watch` runs.
-    pub(crate) fn send(&self, address: SocketAddr, requests: u64, watch: impl FnOnce()) {
+    pub(crate) fn send(&self, to: Ingest, requests: u64, watch: impl FnOnce()) {
         let left = AtomicU64::new(requests);
         std::thread::scope(|scope| {
-            for _ in 0..CONNECTIONS {
-                scope.spawn(|| self.send_on_one_connection(address, &left));
+            for connect in [Sender::http, Sender::http, Sender::grpc] {
+                let left = &left;
+                scope.spawn(move || connect(to).map(|sender| self.send_on(sender, left)));
             }
             watch();
         });
     }
 
-    fn send_on_one_connection(&self, address: SocketAddr, left: &AtomicU64) {
-        let Ok(mut connection) = Connection::open(address) else { return };
+    fn send_on(&self, mut sender: Sender, left: &AtomicU64) {
         while left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok() {
             let Some(batch) = lock(&self.generator).next() else { return };
             let message = batch.bytes().to_vec();
@@ -77,15 +79,13 @@ impl Load {
                 sent.push(Request { message: message.clone(), is_acknowledged: false });
                 sent.len() - 1
             };
-            let headers = [("Content-Type", "application/x-protobuf")];
-            match connection.send("POST", "/v1/traces", &headers, &message) {
-                Ok(answer) if answer.status == 200 => {
+            match sender.send(&message) {
+                Sent::Acknowledged => {
                     lock(&self.sent)[index].is_acknowledged = true;
                     self.acknowledged.fetch_add(1, Ordering::AcqRel);
                 }
-                // Refused with a retryable status: not acknowledged, and the next one may be.
-                Ok(answer) => assert!(matches!(answer.status, 429 | 503), "{} {}", answer.status, answer.text()),
-                Err(_) => return,
+                Sent::Refused => {}
+                Sent::Gone => return,
             }
         }
     }
@@ -104,6 +104,28 @@ impl Load {
             let checks: Vec<_> = halves.map(|half| scope.spawn(move || check(half))).collect();
             checks.into_iter().map(|check| check.join().expect("every acknowledged span is there")).sum()
         })
+    }
+
+    /// Pages through everything: each trace with an acknowledged span is listed exactly once.
+    pub(crate) fn check_all_listed(&self, ui: SocketAddr) {
+        let mut listed = BTreeSet::new();
+        let mut cursor = String::new();
+        loop {
+            let page = http::get(ui, &format!("/api/v1/search?limit=97{cursor}"));
+            assert_eq!(page.status, 200, "{}", page.text());
+            let page = page.json();
+            for trace in page["traces"].as_array().expect("a list") {
+                let id = api::text(&trace["traceId"]).to_owned();
+                assert!(listed.insert(id), "{trace} is listed twice");
+            }
+            let Some(next) = page["nextCursor"].as_str() else { break };
+            cursor = format!("&cursor={}", http::escape(next));
+        }
+        let expected = self.expected();
+        let acknowledged = expected.iter().filter(|(_, spans)| !spans.acknowledged.is_empty());
+        let missing: Vec<_> = acknowledged.filter(|(id, _)| !listed.contains(*id)).collect();
+        assert!(missing.is_empty(), "not found by search: {missing:?}");
+        assert!(listed.iter().all(|id| expected.contains_key(id)), "nothing that was not sent");
     }
 
     fn expected(&self) -> BTreeMap<String, Spans> {
@@ -141,6 +163,59 @@ impl Spans {
         }
         assert!(missing.is_empty(), "trace {id}: these were acknowledged and are lost: {missing:?}");
         self.acknowledged.len()
+    }
+}
+
+/// One connection.
+enum Sender {
+    Http(Connection),
+    Grpc(Runtime, TraceServiceClient<Channel>),
+}
+
+/// What became of a request.
+enum Sent {
+    Acknowledged,
+    /// To be sent again; here the next one is.
+    Refused,
+    /// The server went away in the middle of it.
+    Gone,
+}
+
+impl Sender {
+    fn http(to: Ingest) -> Option<Self> {
+        Connection::open(to.http).ok().map(Self::Http)
+    }
+
+    fn grpc(to: Ingest) -> Option<Self> {
+        let runtime = otlp::runtime();
+        let client = runtime.block_on(TraceServiceClient::connect(format!("http://{}", to.grpc))).ok()?;
+        Some(Self::Grpc(runtime, client.send_compressed(CompressionEncoding::Zstd)))
+    }
+
+    fn send(&mut self, message: &[u8]) -> Sent {
+        match self {
+            Self::Http(connection) => {
+                let headers = [("Content-Type", "application/x-protobuf")];
+                match connection.send("POST", "/v1/traces", &headers, message) {
+                    Ok(answer) if answer.status == 200 => Sent::Acknowledged,
+                    Ok(answer) => {
+                        assert!(matches!(answer.status, 429 | 503), "{} {}", answer.status, answer.text());
+                        Sent::Refused
+                    }
+                    Err(_) => Sent::Gone,
+                }
+            }
+            Self::Grpc(runtime, client) => {
+                let message = ExportTraceServiceRequest::decode(message).expect("the generator's OTLP");
+                match runtime.block_on(client.export(message)) {
+                    Ok(_) => Sent::Acknowledged,
+                    Err(status) => {
+                        assert_ne!(status.code(), tonic::Code::InvalidArgument, "{status}");
+                        Sent::Gone
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -20,4 +20,5 @@ mod ingest;
 mod kill;
 mod late_root;
 mod stop;
+mod terminal;
 mod ui;

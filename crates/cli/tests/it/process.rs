@@ -204,6 +204,15 @@ impl Lines {
     }
 }
 
+/// Both receivers of OTLP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ingest {
+    /// OTLP over HTTP.
+    pub(crate) http: SocketAddr,
+    /// OTLP over gRPC.
+    pub(crate) grpc: SocketAddr,
+}
+
 /// A running process; one that is dropped is killed.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -281,6 +290,11 @@ impl Process {
         let line = self.wait_for_log("web UI on http://");
         let (_, address) = line.split_once("http://").expect("just found");
         address.trim_end_matches('/').parse().expect("an address is announced")
+    }
+
+    /// Where load goes.
+    pub(crate) fn ingest(&self) -> Ingest {
+        Ingest { http: self.otlp_http(), grpc: self.otlp_grpc() }
     }
 
     /// OTLP over HTTP.

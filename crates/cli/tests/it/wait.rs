@@ -9,6 +9,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Polls until there is a value.
+#[expect(clippy::disallowed_methods, reason = "another process changes, or a file does; nothing could wake this one")]
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let give_up = Instant::now() + PATIENCE;
