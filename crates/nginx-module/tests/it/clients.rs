@@ -16,7 +16,7 @@ fn closed_port() -> u16 {
 fn traced(upstreams: &str, location: &str) -> (String, String) {
     let server = format!(
         "otel_trace on; otel_trace_context propagate; otel_client_span on;\n\
-         location / {{ proxy_pass http://backend; proxy_read_timeout 300ms; {location} }}"
+         location / {{ proxy_pass http://backend; {location} }}"
     );
     (format!("upstream backend {{ {upstreams} }}"), server)
 }

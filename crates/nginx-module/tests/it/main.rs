@@ -6,6 +6,7 @@
 mod clients;
 mod collector;
 mod decisions;
+mod documents;
 mod exporting;
 mod h2c;
 mod http2;
