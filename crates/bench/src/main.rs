@@ -1,6 +1,6 @@
 //! Measures the real binary from outside: OTLP/gRPC in, HTTP out, `/proc` for what it cost.
 //!
-//! `rootspan-bench BINARY [SPANS]` prints the table of docs/benchmarks.md; `cargo xtask bench` builds both first.
+//! `rootspan-bench BINARY [SPANS [PHASE]]` prints the table of docs/benchmarks.md; `cargo xtask bench` builds both first.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 #![expect(clippy::disallowed_methods, reason = "it waits for another process and for the disk")]
 
@@ -19,11 +19,12 @@ use phases::Row;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let binary: PathBuf = arguments.next().context("usage: rootspan-bench BINARY [SPANS]")?.into();
+    let binary: PathBuf = arguments.next().context("usage: rootspan-bench BINARY [SPANS [PHASE]]")?.into();
     let spans = arguments.next().map_or(Ok(1_000_000), |spans| spans.parse()).context("SPANS is a number")?;
+    let only = arguments.next();
     let folder = std::env::temp_dir().join(format!("rootspan-bench-{}", std::process::id()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(phases::all(&binary, &folder, spans));
+    let outcome = runtime.block_on(phases::all(&binary, &folder, spans, only.as_deref()));
     // The folder is ours; a failure to remove it is no failure of the measurement.
     let _removed = std::fs::remove_dir_all(&folder);
     print(&outcome?);

@@ -47,20 +47,30 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// Runs every phase.
-pub(crate) async fn all(binary: &Path, folder: &Path, spans: u64) -> anyhow::Result<Vec<Row>> {
+/// Runs the phase called `only`, or every one.
+pub(crate) async fn all(binary: &Path, folder: &Path, spans: u64, only: Option<&str>) -> anyhow::Result<Vec<Row>> {
+    const PHASES: [&str; 4] = ["ingest", "paced", "kill", "late"];
+    ensure!(only.is_none_or(|only| PHASES.contains(&only)), "the phases are {}", PHASES.join(", "));
+    let wanted = |phase| only.is_none_or(|only| only == phase);
     let mut rows = Vec::new();
-    eprintln!("generating {spans} spans");
-    let workload = Workload::generate(spans, 1, Duration::ZERO)?;
-    let per_span = workload.bytes() / spans.max(1);
-    rows.push(row("workload", format!("{spans} spans, {} traces, {per_span} B/span", workload.truth.traces)));
-    let data = fresh(folder, "ingest")?;
-    ingest(binary, &data, &workload, &mut rows).await?;
-    queries(binary, &data, &workload, &mut rows).await?;
-    drop(workload);
-    paced(binary, &fresh(folder, "paced")?, &mut rows).await?;
-    kill(binary, &fresh(folder, "kill")?, &mut rows).await?;
-    late(binary, &fresh(folder, "late")?, &mut rows).await?;
+    if wanted("ingest") {
+        eprintln!("generating {spans} spans");
+        let workload = Workload::generate(spans, 1, Duration::ZERO)?;
+        let per_span = workload.bytes() / spans.max(1);
+        rows.push(row("workload", format!("{spans} spans, {} traces, {per_span} B/span", workload.truth.traces)));
+        let data = fresh(folder, "ingest")?;
+        ingest(binary, &data, &workload, &mut rows).await?;
+        queries(binary, &data, &workload, &mut rows).await?;
+    }
+    if wanted("paced") {
+        paced(binary, &fresh(folder, "paced")?, &mut rows).await?;
+    }
+    if wanted("kill") {
+        kill(binary, &fresh(folder, "kill")?, &mut rows).await?;
+    }
+    if wanted("late") {
+        late(binary, &fresh(folder, "late")?, &mut rows).await?;
+    }
     Ok(rows)
 }
 
