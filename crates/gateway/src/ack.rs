@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::ledger::{ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex, RefusalReason, Removal, Settlement};
+use crate::ledger::{
+    DropReason, ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex, RefusalReason, Removal, Settlement,
+};
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +153,19 @@ impl Ack {
         exporters.iter().map(copy).collect()
     }
 
+    /// The exporter answers for the spans from now on: the sender hears that they are accepted.
+    pub(crate) fn take_over(mut self) -> Taken {
+        let Place::Exporter(exporter) = self.place else { unreachable!("only exporters take over") };
+        self.settled = true;
+        self.shared.settle(Outcome::Delivered);
+        Taken { ledger: Arc::clone(&self.shared.ledger), exporter, spans: self.spans, is_settled: false }
+    }
+
+    /// The back end has the copy, but for so many spans that it rejected for good.
+    pub(crate) fn settle_delivered(self, rejected_spans: u64) {
+        self.take_over().delivered(rejected_spans);
+    }
+
     /// Settles this copy.
     pub(crate) fn settle(mut self, outcome: Outcome) {
         self.settle_once(outcome);
@@ -168,6 +183,37 @@ impl Drop for Ack {
     fn drop(&mut self) {
         if !self.settled {
             self.settle_once(Outcome::Refused(Refusal::shutting_down()));
+        }
+    }
+}
+
+/// Spans that an exporter has taken over from their sender. What is dropped unsettled was cut off at the end.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    ledger: Arc<Ledger>,
+    exporter: ExporterIndex,
+    spans: u64,
+    is_settled: bool,
+}
+
+impl Taken {
+    /// The back end has them, but for so many that it rejected for good.
+    pub(crate) fn delivered(mut self, rejected_spans: u64) {
+        self.is_settled = true;
+        self.ledger.exported(self.exporter, self.spans, rejected_spans.min(self.spans), DropReason::RejectedByBackend);
+    }
+
+    /// They are lost.
+    pub(crate) fn dropped(mut self, reason: DropReason) {
+        self.is_settled = true;
+        self.ledger.exported(self.exporter, self.spans, self.spans, reason);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.ledger.exported(self.exporter, self.spans, self.spans, DropReason::DrainDeadline);
         }
     }
 }

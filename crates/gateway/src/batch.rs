@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rootspan_wire::otlp::batch::TraceBatch;
 
-use crate::budget::Reservation;
+use crate::budget::{Budget, Reservation};
 
 /// Clones share the bytes and the reservation, which is given back when the last clone is dropped: whoever holds bytes
 /// of a batch holds the batch. The one exception is the store, whose tail keeps the bytes after it has answered; the
@@ -20,6 +20,14 @@ impl Batch {
     pub(crate) fn new(traces: TraceBatch, reservation: Reservation) -> Self {
         debug_assert!(traces.bytes().len() as u64 <= reservation.bytes(), "bytes are paid for before they are made");
         Self { traces, _reservation: Arc::new(reservation) }
+    }
+
+    /// All of `batches` as one; `None` if the budget has no room for it or it is too long.
+    pub(crate) fn merged(batches: &[&Self], budget: &Arc<Budget>) -> Option<Self> {
+        let length: usize = batches.iter().map(|batch| batch.traces.bytes().len()).sum();
+        let reservation = budget.try_reserve(length as u64).ok()?;
+        let traces: Vec<TraceBatch> = batches.iter().map(|batch| batch.traces.clone()).collect();
+        Some(Self::new(TraceBatch::concatenate(&traces).ok()?, reservation))
     }
 
     /// The spans. A clone of them must not outlive the batch.

@@ -303,6 +303,14 @@ impl Ledger {
         }
     }
 
+    /// Spans left an exporter: delivered, but for `dropped` of them.
+    pub(crate) fn exported(&self, exporter: ExporterIndex, spans: u64, dropped: u64, reason: DropReason) {
+        let account = &mut self.lock().exporters[exporter.0];
+        take(&mut account.queued, spans);
+        account.delivered += spans - dropped;
+        account.dropped.add(reason as usize, dropped);
+    }
+
     /// One copy is settled where it is.
     pub(crate) fn settled(&self, place: Place, spans: u64, settlement: Settlement) {
         let mut accounts = self.lock();

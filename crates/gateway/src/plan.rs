@@ -7,6 +7,7 @@ use std::fmt;
 use crate::config::Config;
 use crate::config::components::{Exporter, Extension, Processor, Receiver};
 use crate::config::id::ComponentId;
+use crate::exporters::sending::SendingQueueConfig;
 use crate::ledger::{ExporterIndex, PipelineIndex, ReceiverIndex};
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 
@@ -193,6 +194,13 @@ impl fmt::Display for Plan {
                     writeln!(f, "exporter {id}: no queue, acknowledged when on disk in {}", store.directory)?
                 }
                 Exporter::Debug(_) => writeln!(f, "exporter {id}: no queue, acknowledged when printed")?,
+                Exporter::OtlpGrpc(otlp) => {
+                    writeln!(f, "exporter {id} to {}: {}", otlp.endpoint, queue_line(&otlp.sending_queue))?;
+                }
+                Exporter::OtlpHttp(otlp) => {
+                    let target = otlp.traces_uri().map(|uri| uri.to_string()).unwrap_or_default();
+                    writeln!(f, "exporter {id} to {target}: {}", queue_line(&otlp.sending_queue))?;
+                }
             }
         }
         for (id, extension) in &self.extensions {
@@ -203,6 +211,24 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+fn queue_line(queue: &SendingQueueConfig) -> String {
+    if !queue.enabled {
+        return "no queue, acknowledged when delivered".to_owned();
+    }
+    let when = if queue.wait_for_result { "delivered" } else { "queued" };
+    let SendingQueueConfig { queue_size, sizer, num_consumers, .. } = queue;
+    format!("a queue of {queue_size} {} in memory, {num_consumers} at a time, acknowledged when {when}", sizer.name())
+}
+
+impl Plan {
+    /// What the `batch` processors in front of an exporter ask for; of several, the quickest.
+    #[must_use]
+    pub fn merging_before(&self, exporter: ExporterIndex) -> Option<&BatchConfig> {
+        let feeding = self.pipelines.iter().filter(|pipeline| pipeline.exporters.contains(&exporter));
+        feeding.filter_map(|pipeline| pipeline.merging.as_ref()).min_by_key(|batch| batch.timeout)
     }
 }
 

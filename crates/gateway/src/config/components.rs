@@ -7,6 +7,7 @@ use super::id::ComponentId;
 use super::node::Entry;
 use super::problems::{Problems, did_you_mean};
 use crate::exporters::debug::DebugConfig;
+use crate::exporters::otlp::{OtlpGrpcConfig, OtlpHttpConfig};
 use crate::exporters::store::StoreConfig;
 use crate::extensions::health_check::HealthCheckConfig;
 use crate::extensions::memory_ballast::MemoryBallastConfig;
@@ -49,6 +50,10 @@ pub enum Exporter {
     Store(StoreConfig),
     /// `debug`, formerly `logging`
     Debug(DebugConfig),
+    /// `otlp`, also `otlp_grpc`
+    OtlpGrpc(Box<OtlpGrpcConfig>),
+    /// `otlphttp`, also `otlp_http`
+    OtlpHttp(Box<OtlpHttpConfig>),
 }
 
 /// A configured extension.
@@ -212,7 +217,7 @@ impl Component for Processor {
 
 impl Component for Exporter {
     const NOUN: &'static str = "exporter";
-    const TYPES: &'static [&'static str] = &["store", "debug", "logging"];
+    const TYPES: &'static [&'static str] = &["store", "debug", "otlp", "otlphttp", "logging", "otlp_grpc", "otlp_http"];
     const ELSEWHERE: &'static [&'static str] = &[
         "alertmanager",
         "awscloudwatchlogs",
@@ -250,10 +255,6 @@ impl Component for Exporter {
         "opencensus",
         "opensearch",
         "otelarrow",
-        "otlp",
-        "otlp_grpc",
-        "otlp_http",
-        "otlphttp",
         "prometheus",
         "prometheusremotewrite",
         "pulsar",
@@ -273,6 +274,12 @@ impl Component for Exporter {
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
             "store" => Some(StoreConfig::decode(&entry.value, problems).map(Self::Store)),
+            "otlp" | "otlp_grpc" => {
+                Some(OtlpGrpcConfig::decode_checked(entry, problems).map(|config| Self::OtlpGrpc(Box::new(config))))
+            }
+            "otlphttp" | "otlp_http" => {
+                Some(OtlpHttpConfig::decode_checked(entry, problems).map(|config| Self::OtlpHttp(Box::new(config))))
+            }
             "debug" | "logging" => Some(DebugConfig::decode(&entry.value, problems).map(Self::Debug)),
             _ => None,
         }
@@ -394,6 +401,8 @@ pub fn tables() -> Vec<(&'static str, Option<&'static Table>)> {
         ("processors.probabilistic_sampler", SamplerConfig::TABLE),
         ("exporters.store", StoreConfig::TABLE),
         ("exporters.debug", DebugConfig::TABLE),
+        ("exporters.otlp", OtlpGrpcConfig::TABLE),
+        ("exporters.otlphttp", OtlpHttpConfig::TABLE),
         ("extensions.health_check", HealthCheckConfig::TABLE),
         ("extensions.ui", UiConfig::TABLE),
         ("extensions.memory_ballast", MemoryBallastConfig::TABLE),

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use rootspan_wire::otlp::batch::{SpanInBatch, TraceBatch};
 use rootspan_wire::otlp::view::{AnyValue, KeyValue};
 
-use super::{Export, Exporter};
-use crate::ack::{Outcome, Refusal};
+use super::{Export, Exported, Exporter};
+use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::config;
 use crate::config::decode::Decode;
@@ -120,8 +120,8 @@ impl Exporter for DebugExporter {
             // A terminal may take its time.
             let print = move || output(&print(&id, verbosity, batch.traces()));
             match tasks::blocking("debug exporter", print).await {
-                Some(()) => Outcome::Delivered,
-                None => Outcome::Refused(Refusal::never(RefusalReason::Unavailable, "the batch could not be printed")),
+                Some(()) => Exported::DELIVERED,
+                None => Exported::Failed(Refusal::never(RefusalReason::Unavailable, "the batch could not be printed")),
             }
         })
     }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use rootspan_store::store::{IngestError, Store};
 use tokio::sync::oneshot;
 
-use super::{Export, Exporter};
-use crate::ack::{Outcome, Refusal};
+use super::{Export, Exported, Exporter};
+use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::config;
 use crate::config::values::ByteSize;
@@ -68,9 +68,9 @@ impl Exporter for StoreExporter {
             // From here on the bytes are the tail's, which has its own part of the memory.
             drop(batch);
             match answer {
-                Ok(Ok(())) => Outcome::Delivered,
-                Ok(Err(error)) => Outcome::Refused(refusal(&error)),
-                Err(_) => Outcome::Refused(refusal(&IngestError::Closed)),
+                Ok(Ok(())) => Exported::DELIVERED,
+                Ok(Err(error)) => Exported::Failed(refusal(&error)),
+                Err(_) => Exported::Failed(refusal(&IngestError::Closed)),
             }
         })
     }

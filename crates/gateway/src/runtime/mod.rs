@@ -22,10 +22,12 @@ use crate::config::components::{Exporter as ExporterConfig, Extension, Processor
 use crate::config::id::ComponentId;
 use crate::exporters::Exporter;
 use crate::exporters::debug::{DebugExporter, Output, standard_output};
+use crate::exporters::otlp::grpc::OtlpGrpcExporter;
+use crate::exporters::otlp::http::OtlpHttpExporter;
 use crate::exporters::store::StoreExporter;
 use crate::extensions::health_check::{self, Health, HealthCheckConfig};
 use crate::files;
-use crate::ledger::{Ledger, Snapshot};
+use crate::ledger::{ExporterIndex, Ledger, Snapshot};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::{self, Stop, Stopper};
 use crate::plan::{Plan, PlannedReceiver, plan};
@@ -35,6 +37,7 @@ use crate::receivers::{cloudfront, otlp};
 use crate::tasks::{self, Task};
 use crate::telemetry;
 use crate::telemetry::metrics::{RecordCounts, Sources};
+use delivery::Settings;
 use ingress::Ingress;
 use pipeline::{Chain, Item};
 
@@ -141,7 +144,7 @@ impl Gateway {
         ));
         let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
-        let (deliveries, outputs) = start_deliveries(exporters);
+        let (deliveries, outputs) = start_deliveries(&plan, exporters, &budget);
         let (pipelines, inputs) = start_pipelines(&plan, &outputs, &budget, &environment.clock);
         drop(outputs);
         let (stop_receivers, receivers_stop) = stop::channel();
@@ -279,15 +282,27 @@ fn build_exporter(
             let output = environment.debug_output.clone().unwrap_or_else(standard_output);
             Ok(Arc::new(DebugExporter::new(id.to_owned(), config, output)))
         }
+        ExporterConfig::OtlpGrpc(config) => Ok(Arc::new(OtlpGrpcExporter::new(config))),
+        ExporterConfig::OtlpHttp(config) => Ok(Arc::new(OtlpHttpExporter::new(config))),
     }
 }
 
-fn start_deliveries(exporters: Vec<Arc<dyn Exporter>>) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
-    let start = |exporter| {
+fn start_deliveries(
+    plan: &Plan,
+    exporters: Vec<Arc<dyn Exporter>>,
+    budget: &Arc<Budget>,
+) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
+    let start = |(index, exporter): (usize, Arc<dyn Exporter>)| {
+        let batch = plan.merging_before(ExporterIndex(index));
+        let settings = match &plan.exporters[index].1 {
+            ExporterConfig::Store(_) | ExporterConfig::Debug(_) => Settings::DIRECT,
+            ExporterConfig::OtlpGrpc(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
+            ExporterConfig::OtlpHttp(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
+        };
         let (sender, input) = mpsc::channel(delivery::WAITING_BATCHES);
-        (tasks::start("delivery", delivery::run(input, exporter)), sender)
+        (tasks::start("delivery", delivery::run(input, exporter, settings, Arc::clone(budget))), sender)
     };
-    exporters.into_iter().map(start).unzip()
+    exporters.into_iter().enumerate().map(start).unzip()
 }
 
 fn start_pipelines(

@@ -1,6 +1,7 @@
 //! The whole gateway with real sockets: independent clients in front, the printing exporter behind.
 
 mod cloudfront;
+mod forward;
 mod grpc;
 mod http;
 mod load;

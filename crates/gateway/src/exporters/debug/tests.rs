@@ -108,7 +108,7 @@ async fn a_batch_is_acknowledged_when_it_is_printed() {
     let traces = fixture::batch(TRACE);
     let budget = Budget::new(1 << 20);
     let reservation = budget.try_reserve(traces.bytes().len() as u64).expect("fits");
-    assert_eq!(exporter.export(Batch::new(traces, reservation)).await, Outcome::Delivered);
+    assert_eq!(exporter.export(Batch::new(traces, reservation)).await, Exported::DELIVERED);
     assert_eq!(*printed.lock().expect("nobody panics"), "debug: traces, resource spans: 2, spans: 2\n");
     assert_eq!(budget.used(), 0);
 }

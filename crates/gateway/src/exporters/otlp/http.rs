@@ -1,0 +1,160 @@
+//! OTLP over HTTP/1.1, as protobuf or JSON, over a pool of connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+
+use rootspan_wire::otlp::json::write_traces;
+
+use super::compress::compress;
+use super::grpc::{rejected_spans, retry_delay_of_status};
+use super::{Encoding, Form, Headers, MAX_ANSWER_BYTES, OtlpHttpConfig};
+use crate::ack::Refusal;
+use crate::batch::Batch;
+use crate::exporters::{Export, Exported, Exporter};
+use crate::ledger::RefusalReason;
+use crate::tasks::{self, HyperExecutor};
+
+const AGENT: &str = concat!("rootspan/", env!("CARGO_PKG_VERSION"));
+
+/// The exporter.
+#[derive(Debug)]
+pub(crate) struct OtlpHttpExporter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    uri: Uri,
+    form: Form,
+    encoding: Encoding,
+    headers: Headers,
+    timeout: Duration,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl OtlpHttpExporter {
+    pub(crate) fn new(config: &OtlpHttpConfig) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let shared = Shared {
+            uri: config.traces_uri().expect("the address was checked when it was decoded"),
+            form: config.encoding,
+            encoding: config.compression,
+            headers: config.headers.clone(),
+            timeout: config.timeout,
+            client: Client::builder(HyperExecutor).build(connector),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Exporter for OtlpHttpExporter {
+    fn export(&self, batch: Batch) -> Export {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let limit = if shared.timeout.is_zero() { Duration::MAX } else { shared.timeout };
+            match tokio::time::timeout(limit, shared.attempt(&batch)).await {
+                Ok(Ok(rejected_spans)) => Exported::Delivered { rejected_spans },
+                Ok(Err(refusal)) => Exported::Failed(refusal),
+                Err(_) => Exported::Failed(shared.unavailable("no answer in time")),
+            }
+        })
+    }
+}
+
+impl Shared {
+    fn unavailable(&self, reason: &str) -> Refusal {
+        Refusal::retry(RefusalReason::Unavailable, format!("{}: {reason}", self.uri), Duration::ZERO)
+    }
+
+    /// One attempt; the number of spans that the back end rejected.
+    async fn attempt(&self, batch: &Batch) -> Result<u64, Refusal> {
+        let unfit = || Refusal::never(RefusalReason::RejectedByBackend, "the request cannot be encoded");
+        let body = match self.form {
+            Form::Protobuf => batch.traces().bytes().clone(),
+            Form::Json => {
+                let batch = batch.clone();
+                let write = move || {
+                    let mut json = Vec::new();
+                    write_traces(batch.traces(), &mut json).ok().map(|()| Bytes::from(json))
+                };
+                tasks::blocking("write OTLP JSON", write).await.flatten().ok_or_else(unfit)?
+            }
+        };
+        let body = compress(self.encoding, body).await.ok_or_else(unfit)?;
+        let response = self.client.request(self.request(body)).await;
+        let response = response.map_err(|error| self.unavailable(&chain(&error)))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        // An answer that is too long or breaks off says nothing more than its status.
+        let body = body.map(|collected| collected.to_bytes()).unwrap_or_default();
+        self.outcome(head.status, &head.headers, &body)
+    }
+
+    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(match self.form {
+                Form::Protobuf => "application/x-protobuf",
+                Form::Json => "application/json",
+            }),
+        );
+        if let Some(encoding) = self.encoding.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        self.headers.add_to(headers);
+        request
+    }
+
+    /// What the status means (OTLP specification, "Failures" and "Retryable Response Codes").
+    fn outcome(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<u64, Refusal> {
+        let is_protobuf = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/x-protobuf");
+        if status.is_success() {
+            return Ok(if is_protobuf { rejected_spans(body, &self.uri) } else { rejected_of_json(body, &self.uri) });
+        }
+        let message = format!("{}: status {status}", self.uri);
+        if matches!(status.as_u16(), 429 | 502 | 503 | 504) {
+            let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            let hint = seconds.map(|seconds: u32| Duration::from_secs(u64::from(seconds).min(86_400)));
+            let hint = hint.or_else(|| is_protobuf.then(|| retry_delay_of_status(body)).flatten());
+            return Err(Refusal::retry(RefusalReason::Unavailable, message, hint.unwrap_or_default()));
+        }
+        Err(Refusal::never(RefusalReason::RejectedByBackend, message))
+    }
+}
+
+/// `partialSuccess.rejectedSpans` of an answer in JSON; 64-bit numbers may be text.
+fn rejected_of_json(body: &[u8], target: &Uri) -> u64 {
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else { return 0 };
+    let partial = &answer["partialSuccess"];
+    let number = &partial["rejectedSpans"];
+    let rejected = number.as_u64().or_else(|| number.as_str()?.parse().ok()).unwrap_or(0);
+    if rejected > 0 {
+        let message = partial["errorMessage"].as_str().unwrap_or_default();
+        tracing::warn!(%target, rejected, message, "the back end took a request only in part");
+    }
+    rejected
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

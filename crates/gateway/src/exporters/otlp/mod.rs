@@ -1,0 +1,287 @@
+//! `otlp` (OTLP over gRPC) and `otlphttp` (OTLP over HTTP): to any back end that speaks OTLP.
+//!
+//! ```yaml
+//! exporters:
+//!   otlp:
+//!     endpoint: tempo:4317
+//!     tls: {insecure: true}
+//!   otlphttp:
+//!     endpoint: http://jaeger:4318
+//!     compression: zstd
+//! ```
+
+mod compress;
+pub(crate) mod grpc;
+pub(crate) mod http;
+
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue};
+
+use super::sending::{RetryConfig, SendingQueueConfig};
+use crate::config;
+use crate::config::decode::Decode;
+use crate::config::node::{Entry, Node, Value};
+use crate::config::problems::Problems;
+use crate::config::values::{choice, scalar};
+
+/// Longest answer that is read: it holds a message for people, never data.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+config! {
+    /// OTLP over gRPC.
+    pub struct OtlpGrpcConfig {
+        /// Host and port, with or without `http://`.
+        endpoint: String,
+        /// How requests are compressed: `none`, `gzip` or `zstd`.
+        compression: Encoding = "gzip",
+        /// Encryption.
+        tls: ClientTls,
+        /// Longest time of one attempt.
+        timeout: Duration = "5s",
+        /// Metadata that is sent with each request.
+        headers: Headers,
+        /// The host that the back end is told, if not that of `endpoint`.
+        authority: String = "",
+        /// What waits for the back end.
+        sending_queue: SendingQueueConfig,
+        /// What happens after a failure.
+        retry_on_failure: RetryConfig,
+    }
+    known { "keepalive", "auth", "middlewares" }
+    ignored {
+        "read_buffer_size": "buffers grow as needed",
+        "write_buffer_size": "buffers grow as needed",
+        "wait_for_ready": "attempts are repeated as `retry_on_failure` says",
+        "balancer_name": "there is one connection, renewed with a new look-up of the name",
+        "user_agent": "rootspan says what it is",
+    }
+}
+
+config! {
+    /// OTLP over HTTP.
+    pub struct OtlpHttpConfig {
+        /// The back end's address; `/v1/traces` is appended.
+        endpoint: String = "",
+        /// The whole address for traces, if it is another one.
+        traces_endpoint: String = "",
+        /// The form of requests: `proto` or `json`.
+        encoding: Form = "proto",
+        /// How requests are compressed: `none`, `gzip` or `zstd`.
+        compression: Encoding = "gzip",
+        /// Encryption.
+        tls: ClientTls,
+        /// Longest time of one attempt.
+        timeout: Duration = "30s",
+        /// Headers that are sent with each request.
+        headers: Headers,
+        /// What waits for the back end.
+        sending_queue: SendingQueueConfig,
+        /// What happens after a failure.
+        retry_on_failure: RetryConfig,
+    }
+    known { "auth", "proxy_url", "compression_params", "cookies", "middlewares", "metrics_endpoint", "logs_endpoint" }
+    ignored {
+        "read_buffer_size": "buffers grow as needed",
+        "write_buffer_size": "buffers grow as needed",
+        "max_idle_conns": "connections are kept as `num_consumers` needs them",
+        "max_idle_conns_per_host": "connections are kept as `num_consumers` needs them",
+        "max_conns_per_host": "there are as many as `num_consumers`",
+        "idle_conn_timeout": "idle connections are closed after 90 s",
+        "force_attempt_http2": "HTTP/1.1 is used",
+    }
+}
+
+config! {
+    /// Encryption of a client.
+    pub struct ClientTls {
+        /// No encryption.
+        insecure: bool = "false",
+    }
+    known {
+        "insecure_skip_verify", "server_name_override", "ca_file", "ca_pem", "cert_file", "cert_pem", "key_file", "key_pem",
+        "min_version", "max_version", "cipher_suites", "curve_preferences", "include_system_ca_certs_pool",
+        "reload_interval", "tpm"
+    }
+}
+
+/// How requests are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not.
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Encoding {
+    /// Its name in `grpc-encoding` and `content-encoding`.
+    pub(crate) const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
+impl Decode for Encoding {
+    const KIND: &'static str = "none, gzip or zstd";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        if matches!(&node.value, Value::Scalar(scalar) if scalar.text.is_empty()) {
+            return Some(Self::None);
+        }
+        choice(node, problems, &[("none", Self::None), ("gzip", Self::Gzip), ("zstd", Self::Zstd)])
+    }
+}
+
+/// The form of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Protobuf.
+    Protobuf,
+    /// OTLP's JSON.
+    Json,
+}
+
+impl Decode for Form {
+    const KIND: &'static str = "proto or json";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        choice(node, problems, &[("proto", Self::Protobuf), ("json", Self::Json)])
+    }
+}
+
+/// Headers; their values are secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(HeaderName, HeaderValue)>);
+
+impl std::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Headers {
+    /// Adds them to a request.
+    pub(crate) fn add_to(&self, headers: &mut ::http::HeaderMap) {
+        headers.extend(self.0.iter().cloned());
+    }
+}
+
+impl Decode for Headers {
+    const KIND: &'static str = "a map of headers";
+    const ACCEPTS_NULL: bool = true;
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let node = node.resolved(problems);
+        let entries = match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => return Some(Self::default()),
+            Value::Scalar(_) | Value::List(_) => {
+                problems.error(&node.position, format!("expected {}, found {}", Self::KIND, node.describe()));
+                return None;
+            }
+        };
+        let mut headers = Vec::new();
+        for entry in entries {
+            let text = &scalar(&entry.value, "the text of a header", problems)?.text;
+            match (HeaderName::from_bytes(entry.key.to_ascii_lowercase().as_bytes()), HeaderValue::from_str(text)) {
+                (Ok(name), Ok(mut value)) => {
+                    value.set_sensitive(true);
+                    headers.push((name, value));
+                }
+                (Err(_), _) => {
+                    problems.error(&entry.position, format!("`{}` cannot be the name of a header", entry.key))
+                }
+                // The value is not repeated: it may be a secret.
+                (_, Err(_)) => problems.error(&entry.value.position, "the value cannot be sent in a header"),
+            }
+        }
+        Some(Self(headers))
+    }
+
+    fn absent(_position: &config::problems::Position, _problems: &mut Problems) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl OtlpGrpcConfig {
+    /// Decodes and checks where it goes.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        let (scheme, target) = split_scheme(&config.endpoint);
+        if target.is_empty() || authority(target).is_none() {
+            problems.error(&entry.position, "`endpoint` is the back end's host and port, such as tempo:4317");
+        }
+        check_encryption(scheme, config.tls.insecure, entry, problems);
+        check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
+        Some(config)
+    }
+
+    /// Host and port.
+    pub(crate) fn authority(&self) -> ::http::uri::Authority {
+        authority(split_scheme(&self.endpoint).1).expect("the endpoint was checked when it was decoded")
+    }
+}
+
+impl OtlpHttpConfig {
+    /// Decodes and checks where it goes.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        match config.traces_uri() {
+            Some(uri) => check_encryption(uri.scheme_str(), false, entry, problems),
+            None => problems.error(&entry.position, "`endpoint` is the back end's address, such as http://jaeger:4318"),
+        }
+        check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
+        Some(config)
+    }
+
+    /// Where traces go; `None` if that is no address.
+    pub(crate) fn traces_uri(&self) -> Option<::http::Uri> {
+        let text = match self.traces_endpoint.as_str() {
+            "" => format!("{}/v1/traces", self.endpoint.trim_end_matches('/')),
+            whole => whole.to_owned(),
+        };
+        text.parse().ok().filter(|uri: &::http::Uri| uri.host().is_some() && uri.scheme().is_some())
+    }
+}
+
+fn split_scheme(endpoint: &str) -> (Option<&str>, &str) {
+    match endpoint.split_once("://") {
+        Some((scheme, target)) => (Some(scheme), target.trim_end_matches('/')),
+        None => (None, endpoint),
+    }
+}
+
+fn authority(target: &str) -> Option<::http::uri::Authority> {
+    let authority: ::http::uri::Authority = target.parse().ok()?;
+    (authority.port_u16().is_some() && !authority.host().is_empty()).then_some(authority)
+}
+
+/// Spans must not travel unencrypted by accident.
+fn check_encryption(scheme: Option<&str>, is_insecure: bool, entry: &Entry, problems: &mut Problems) {
+    if scheme != Some("http") && !is_insecure {
+        let message = "TLS to a back end is known to the OpenTelemetry Collector, not supported by rootspan (yet): \
+                       only `http://…` or `tls: {insecure: true}`";
+        problems.error(&entry.position, message);
+    }
+}
+
+fn check_sending(queue: &SendingQueueConfig, retry: &RetryConfig, entry: &Entry, problems: &mut Problems) {
+    if queue.enabled && (queue.num_consumers == 0 || queue.queue_size == 0) {
+        problems.error(&entry.position, "`num_consumers` and `queue_size` must be above 0");
+    }
+    if let Some(batch) = &queue.batch
+        && batch.max_size > 0
+        && batch.max_size < batch.min_size
+    {
+        problems.error(&entry.position, "`batch.max_size` must not be below `min_size`");
+    }
+    if !(0.0..=1.0).contains(&retry.randomization_factor) || !retry.multiplier.is_finite() || retry.multiplier < 1.0 {
+        problems.error(&entry.position, "`randomization_factor` is between 0 and 1, `multiplier` at least 1");
+    }
+}

@@ -1,0 +1,85 @@
+//! When to try again: intervals that grow and scatter, never earlier than the back end asked for.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::exporters::sending::RetryConfig;
+
+/// Longer intervals than a day mean never, and must not overflow.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+
+/// The attempts on one batch.
+#[derive(Clone, Debug)]
+pub(super) struct Retry {
+    config: RetryConfig,
+    begun: Instant,
+    interval: Duration,
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    For(Duration),
+    GiveUp,
+}
+
+impl Retry {
+    pub(super) fn new(config: &RetryConfig, now: Instant) -> Self {
+        Self { interval: config.initial_interval, config: config.clone(), begun: now }
+    }
+
+    /// The time before the next attempt; `hint` is the least that the back end asked for.
+    pub(super) fn next(&mut self, hint: Duration, now: Instant) -> Wait {
+        // A hasher of the standard library begins with random keys.
+        let random = RandomState::new().hash_one(now) >> 11;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let share = random as f64 / (1_u64 << 53) as f64;
+        self.next_with(share, hint, now)
+    }
+
+    /// `share`, from 0 to 1, says where around the interval.
+    fn next_with(&mut self, share: f64, hint: Duration, now: Instant) -> Wait {
+        let factor = 1.0 + self.config.randomization_factor.clamp(0.0, 1.0) * (2.0 * share - 1.0);
+        let delay = self.interval.min(LONGEST_INTERVAL).mul_f64(factor).max(hint);
+        let grown = self.interval.as_secs_f64() * self.config.multiplier.max(1.0);
+        self.interval = Duration::try_from_secs_f64(grown).unwrap_or(Duration::MAX).min(self.config.max_interval);
+        let limit = self.config.max_elapsed_time;
+        let elapsed = now.saturating_duration_since(self.begun);
+        if limit > Duration::ZERO && elapsed.saturating_add(delay) > limit { Wait::GiveUp } else { Wait::For(delay) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_grow_to_their_limit_and_obey_the_back_end() {
+        let config = RetryConfig {
+            enabled: true,
+            initial_interval: Duration::from_secs(1),
+            randomization_factor: 0.5,
+            multiplier: 2.0,
+            max_interval: Duration::from_secs(3),
+            max_elapsed_time: Duration::from_secs(60),
+        };
+        let begun = Instant::now();
+        let mut retry = Retry::new(&config, begun);
+        let mut delays = Vec::new();
+        for share in [0.5, 0.5, 0.5, 0.0, 1.0] {
+            delays.push(retry.next_with(share, Duration::ZERO, begun));
+        }
+        let seconds = |seconds: f64| Wait::For(Duration::from_secs_f64(seconds));
+        assert_eq!(delays, [seconds(1.0), seconds(2.0), seconds(3.0), seconds(1.5), seconds(4.5)]);
+        assert_eq!(retry.next_with(0.5, Duration::from_secs(20), begun), seconds(20.0), "the back end asked for more");
+        let late = begun + Duration::from_secs(58);
+        assert_eq!(retry.next_with(0.5, Duration::ZERO, late), Wait::GiveUp);
+        let for_ever = RetryConfig { max_elapsed_time: Duration::ZERO, ..config };
+        assert_ne!(
+            Retry::new(&for_ever, begun).next(Duration::ZERO, begun + Duration::from_secs(1 << 30)),
+            Wait::GiveUp
+        );
+    }
+}
