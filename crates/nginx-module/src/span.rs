@@ -9,7 +9,7 @@ use rootspan_model::ids::SpanId;
 use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_model::time::UnixNanos;
 use rootspan_wire::otlp::field;
-use rootspan_wire::otlp::write::{SpanParts, Value, put_attribute, put_span};
+use rootspan_wire::otlp::write::{SpanParts, Value, put_attribute, put_raw_varint, put_span};
 
 use crate::context::Context;
 
@@ -309,6 +309,7 @@ fn default_name<'a>(method: &'a str, route: &str) -> Cow<'a, str> {
 fn put<'a>(out: &mut Vec<u8>, key: &str, value: impl Into<Value<'a>>) {
     match value.into() {
         Value::String(text) => put_text(out, key, text),
+        Value::Int(number) => put_number(out, key, number),
         other => put_attribute(out, field::span::ATTRIBUTES, key, other),
     }
 }
@@ -332,6 +333,31 @@ fn put_text(out: &mut Vec<u8>, key: &str, text: &str) {
     let string = (field::any_value::STRING << 3 | 2) as u8;
     out.extend_from_slice(&[value, text.len() as u8 + 2, string, text.len() as u8]);
     out.extend_from_slice(text.as_bytes());
+}
+
+/// What [`put_attribute`] writes for a number, in one go if it is small, as statuses and ports are.
+#[inline]
+fn put_number(out: &mut Vec<u8>, key: &str, number: i64) {
+    /// Bytes of lengths and tags beside the key, and of the longest number with three.
+    const OVERHEAD: usize = 5;
+    const MAX_NUMBER_BYTES: usize = 3;
+    if !(0..1 << 21).contains(&number) || key.len() + OVERHEAD + MAX_NUMBER_BYTES > 0x7f {
+        put_attribute(out, field::span::ATTRIBUTES, key, number);
+        return;
+    }
+    let number_bytes = match number {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        _ => MAX_NUMBER_BYTES as u8,
+    };
+    let tag = (field::span::ATTRIBUTES << 3 | 2) as u8;
+    let length = (key.len() + OVERHEAD) as u8 + number_bytes;
+    out.reserve(usize::from(length) + 2);
+    out.extend_from_slice(&[tag, length, (field::key_value::KEY << 3 | 2) as u8, key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    let value = (field::key_value::VALUE << 3 | 2) as u8;
+    out.extend_from_slice(&[value, 1 + number_bytes, (field::any_value::INT << 3) as u8]);
+    put_raw_varint(out, number.cast_unsigned());
 }
 
 fn seconds(millis: u64) -> f64 {

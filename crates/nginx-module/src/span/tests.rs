@@ -81,6 +81,18 @@ fn texts_are_encoded_as_wire_does_it() {
 }
 
 #[test]
+fn numbers_are_encoded_as_wire_does_it() {
+    for number in [0, 1, 0x7f, 0x80, 200, 0x3fff, 0x4000, 65_535, (1 << 21) - 1, 1 << 21, -1, i64::MAX, i64::MIN] {
+        for key in ["k", &"k".repeat(118), &"k".repeat(119), &"k".repeat(120), &"k".repeat(300)] {
+            let (mut own, mut expected) = (Vec::new(), Vec::new());
+            put_number(&mut own, key, number);
+            put_attribute(&mut expected, field::span::ATTRIBUTES, key, number);
+            assert_eq!(own, expected, "{number} {}", key.len());
+        }
+    }
+}
+
+#[test]
 fn unknown_methods_are_other() {
     let served = Served { method: b"PURGE", ..served() };
     assert_eq!(server_attribute(&served, http::REQUEST_METHOD).as_deref(), Some("_OTHER"));
