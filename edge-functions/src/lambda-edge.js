@@ -140,6 +140,10 @@ export async function emit(request) {
     }
 }
 
+/**
+ * @param {import('aws-lambda').CloudFrontRequestEvent} event
+ * @returns {Promise<import('aws-lambda').CloudFrontRequest | undefined>}
+ */
 async function handleViewerRequest(event) {
     var payload = viewerRequest(event);
     if (payload !== '') {
@@ -148,11 +152,19 @@ async function handleViewerRequest(event) {
     return event && event.Records && event.Records[0] && event.Records[0].cf ? event.Records[0].cf.request : undefined;
 }
 
+/**
+ * @param {import('aws-lambda').CloudFrontRequestEvent} event
+ * @returns {Promise<import('aws-lambda').CloudFrontRequest | undefined>}
+ */
 async function handleOriginRequest(event) {
     originRequest(event);
     return event && event.Records && event.Records[0] && event.Records[0].cf ? event.Records[0].cf.request : undefined;
 }
 
+/**
+ * @param {import('aws-lambda').CloudFrontResponseEvent} event
+ * @returns {Promise<import('aws-lambda').CloudFrontResponse | undefined>}
+ */
 async function handleOriginResponse(event) {
     await emit(originResponse(event));
     return event && event.Records && event.Records[0] && event.Records[0].cf ? event.Records[0].cf.response : undefined;
@@ -285,7 +297,8 @@ function send(body, to) {
                     }
                 });
                 response.on('error', function () { done(false); });
-                response.on('end', function () { done(response.statusCode >= 200 && response.statusCode < 300); });
+                var status = response.statusCode || 0;
+                response.on('end', function () { done(status >= 200 && status < 300); });
             });
             request.end(bytes);
         } catch (problem) {

@@ -51,7 +51,8 @@ var XRAY_MAX_CHARS = 512;
 // rootspan:if standalone
 /**
  * What CloudFront calls.
- * @param {*} event
+ * @param {AWSCloudFrontFunction.Event} event
+ * @returns {AWSCloudFrontFunction.Request}
  */
 function handler(event) {
     log(rootspan(event));

@@ -14,7 +14,8 @@ var SETTINGS = {"respond":{"serverTiming":true,"header":""}};
 
 /**
  * What CloudFront calls.
- * @param {*} event
+ * @param {AWSCloudFrontFunction.Event} event
+ * @returns {AWSCloudFrontFunction.Response}
  */
 function handler(event) {
     rootspan(event);
