@@ -20,8 +20,8 @@ const KILLS: u64 = 20;
 /// Most requests of one life.
 const REQUESTS: u64 = 60;
 
-/// Longest wait for the moment of a kill after the load has ended.
-const LAST_MOMENT: Duration = Duration::from_millis(300);
+/// Longest wait for the moment of a kill after the last acknowledgement.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
 
 /// When to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
