@@ -160,8 +160,10 @@ fn the_production_example_sets_every_key() {
             component = line;
             continue;
         }
-        let kind = component.rsplit('.').next().unwrap_or_default();
-        if !text.contains(&format!("\n  {kind}:")) {
+        let (section, kind) = component.split_once('.').expect("components have a section");
+        let section = text.split_once(&format!("\n{section}:")).map_or("", |(_, rest)| rest);
+        let section = section.split("\n\n").next().unwrap_or_default();
+        if !section.contains(&format!("\n  {kind}:")) {
             continue;
         }
         let key = line.trim_start().split(' ').next().unwrap_or_default();
