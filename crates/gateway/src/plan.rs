@@ -194,6 +194,9 @@ impl fmt::Display for Plan {
                     writeln!(f, "exporter {id}: no queue, acknowledged when on disk in {}", store.directory)?
                 }
                 Exporter::Debug(_) => writeln!(f, "exporter {id}: no queue, acknowledged when printed")?,
+                Exporter::File(file) => {
+                    writeln!(f, "exporter {id}: no queue, acknowledged when written to {}", file.path)?;
+                }
                 Exporter::OtlpGrpc(otlp) => {
                     writeln!(f, "exporter {id} to {}: {}", otlp.endpoint, queue_line(&otlp.sending_queue))?;
                 }

@@ -7,6 +7,7 @@ use super::id::ComponentId;
 use super::node::Entry;
 use super::problems::{Problems, did_you_mean};
 use crate::exporters::debug::DebugConfig;
+use crate::exporters::file::FileConfig;
 use crate::exporters::otlp::{OtlpGrpcConfig, OtlpHttpConfig};
 use crate::exporters::store::StoreConfig;
 use crate::extensions::health_check::HealthCheckConfig;
@@ -50,6 +51,8 @@ pub enum Exporter {
     Store(StoreConfig),
     /// `debug`, formerly `logging`
     Debug(DebugConfig),
+    /// `file`
+    File(FileConfig),
     /// `otlp`, also `otlp_grpc`
     OtlpGrpc(Box<OtlpGrpcConfig>),
     /// `otlphttp`, also `otlp_http`
@@ -217,7 +220,8 @@ impl Component for Processor {
 
 impl Component for Exporter {
     const NOUN: &'static str = "exporter";
-    const TYPES: &'static [&'static str] = &["store", "debug", "otlp", "otlphttp", "logging", "otlp_grpc", "otlp_http"];
+    const TYPES: &'static [&'static str] =
+        &["store", "debug", "otlp", "otlphttp", "file", "logging", "otlp_grpc", "otlp_http"];
     const ELSEWHERE: &'static [&'static str] = &[
         "alertmanager",
         "awscloudwatchlogs",
@@ -236,7 +240,6 @@ impl Component for Exporter {
         "doris",
         "elasticsearch",
         "faro",
-        "file",
         "google_cloud",
         "googlecloud",
         "googlecloudpubsub",
@@ -274,6 +277,7 @@ impl Component for Exporter {
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
             "store" => Some(StoreConfig::decode(&entry.value, problems).map(Self::Store)),
+            "file" => Some(FileConfig::decode_checked(entry, problems).map(Self::File)),
             "otlp" | "otlp_grpc" => {
                 Some(OtlpGrpcConfig::decode_checked(entry, problems).map(|config| Self::OtlpGrpc(Box::new(config))))
             }
@@ -401,6 +405,7 @@ pub fn tables() -> Vec<(&'static str, Option<&'static Table>)> {
         ("processors.probabilistic_sampler", SamplerConfig::TABLE),
         ("exporters.store", StoreConfig::TABLE),
         ("exporters.debug", DebugConfig::TABLE),
+        ("exporters.file", FileConfig::TABLE),
         ("exporters.otlp", OtlpGrpcConfig::TABLE),
         ("exporters.otlphttp", OtlpHttpConfig::TABLE),
         ("extensions.health_check", HealthCheckConfig::TABLE),

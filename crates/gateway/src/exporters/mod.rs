@@ -8,6 +8,7 @@ use crate::ack::Refusal;
 use crate::batch::Batch;
 
 pub mod debug;
+pub mod file;
 pub mod otlp;
 pub mod sending;
 pub mod store;

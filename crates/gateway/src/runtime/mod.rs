@@ -22,6 +22,7 @@ use crate::config::components::{Exporter as ExporterConfig, Extension, Processor
 use crate::config::id::ComponentId;
 use crate::exporters::Exporter;
 use crate::exporters::debug::{DebugExporter, Output, standard_output};
+use crate::exporters::file::FileExporter;
 use crate::exporters::otlp::grpc::OtlpGrpcExporter;
 use crate::exporters::otlp::http::OtlpHttpExporter;
 use crate::exporters::store::StoreExporter;
@@ -73,6 +74,14 @@ pub enum StartError {
     /// The caller did not open a store.
     #[error("the store in {0} is not open")]
     NoStore(String),
+    /// A file cannot be written.
+    #[error("the exporter {id} cannot write {reason}")]
+    File {
+        /// Of the exporter.
+        id: String,
+        /// The path, and why not.
+        reason: String,
+    },
 }
 
 impl StartError {
@@ -118,7 +127,8 @@ pub struct Running {
 pub struct DrainReport {
     /// Everything accepted was delivered before the deadline.
     pub complete: bool,
-    /// Spans that were on their way when the deadline passed. Their senders were not told that they are accepted.
+    /// Spans that were on their way when the deadline passed. Those that wait in a queue in memory are counted as
+    /// dropped; the senders of all others were not told that they are accepted.
     pub cut_off_spans: u64,
     /// The final accounts.
     pub ledger: Snapshot,
@@ -282,6 +292,11 @@ fn build_exporter(
             let output = environment.debug_output.clone().unwrap_or_else(standard_output);
             Ok(Arc::new(DebugExporter::new(id.to_owned(), config, output)))
         }
+        ExporterConfig::File(config) => {
+            let exporter = FileExporter::open(config, Arc::clone(&environment.clock));
+            let exporter = exporter.map_err(|reason| StartError::File { id: id.to_owned(), reason })?;
+            Ok(Arc::new(exporter))
+        }
         ExporterConfig::OtlpGrpc(config) => Ok(Arc::new(OtlpGrpcExporter::new(config))),
         ExporterConfig::OtlpHttp(config) => Ok(Arc::new(OtlpHttpExporter::new(config))),
     }
@@ -296,6 +311,8 @@ fn start_deliveries(
         let batch = plan.merging_before(ExporterIndex(index));
         let settings = match &plan.exporters[index].1 {
             ExporterConfig::Store(_) | ExporterConfig::Debug(_) => Settings::DIRECT,
+            // One after the other: that is how they are in the file.
+            ExporterConfig::File(_) => Settings { consumers: 1, ..Settings::DIRECT },
             ExporterConfig::OtlpGrpc(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
             ExporterConfig::OtlpHttp(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
         };

@@ -49,10 +49,11 @@ struct Shared {
     connection: Mutex<Option<Connection>>,
 }
 
-#[derive(Debug)]
+/// A connection lives as long as it is the newest or somebody waits for an answer on it.
+#[derive(Clone, Debug)]
 struct Connection {
     requests: SendRequest<Bytes>,
-    _driver: Task,
+    driver: Arc<Task>,
 }
 
 impl OtlpGrpcExporter {
@@ -77,14 +78,15 @@ impl Exporter for OtlpGrpcExporter {
     fn export(&self, batch: Batch) -> Export {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let attempt = shared.attempt(&batch);
+            let mut used = None;
+            let attempt = shared.attempt(&batch, &mut used);
             let limit = if shared.timeout.is_zero() { Duration::MAX } else { shared.timeout };
             match tokio::time::timeout(limit, attempt).await {
                 Ok(Ok(rejected_spans)) => Exported::Delivered { rejected_spans },
                 Ok(Err(refusal)) => Exported::Failed(refusal),
                 Err(_) => {
-                    // It may be black-holed: the next attempt looks the name up again.
-                    *shared.connection.lock().await = None;
+                    // It may be black-holed: the next attempt looks the name up again. Answers to others may still come.
+                    shared.give_up(used.as_ref()).await;
                     Exported::Failed(unavailable(&shared.target, &"no answer in time"))
                 }
             }
@@ -97,8 +99,18 @@ fn unavailable(target: &Authority, reason: &dyn std::fmt::Display) -> Refusal {
 }
 
 impl Shared {
-    /// One attempt; the number of spans that the back end rejected.
-    async fn attempt(&self, batch: &Batch) -> Result<u64, Refusal> {
+    /// No new requests on this connection.
+    async fn give_up(&self, used: Option<&Connection>) {
+        let mut newest = self.connection.lock().await;
+        if let (Some(newest_one), Some(used)) = (newest.as_ref(), used)
+            && Arc::ptr_eq(&newest_one.driver, &used.driver)
+        {
+            *newest = None;
+        }
+    }
+
+    /// One attempt; the number of spans that the back end rejected. `used` keeps the connection.
+    async fn attempt(&self, batch: &Batch, used: &mut Option<Connection>) -> Result<u64, Refusal> {
         let failed = |error: h2::Error| unavailable(&self.target, &error);
         let Some(message) = compress(self.encoding, batch.traces().bytes().clone()).await else {
             return Err(Refusal::never(RefusalReason::RejectedByBackend, "the request cannot be compressed"));
@@ -106,8 +118,8 @@ impl Shared {
         let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
         prefix.put_u8(u8::from(self.encoding != Encoding::None));
         prefix.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-        let mut requests = self.connected().await?;
-        let (response, mut stream) = requests.send_request(self.request(), false).map_err(failed)?;
+        let connection = used.insert(self.connected().await?);
+        let (response, mut stream) = connection.requests.send_request(self.request(), false).map_err(failed)?;
         stream.send_data(prefix.freeze(), false).map_err(failed)?;
         stream.send_data(message, true).map_err(failed)?;
         let (head, body) = response.await.map_err(failed)?.into_parts();
@@ -134,12 +146,12 @@ impl Shared {
     }
 
     /// A connection that takes requests.
-    async fn connected(&self) -> Result<SendRequest<Bytes>, Refusal> {
+    async fn connected(&self) -> Result<Connection, Refusal> {
         let mut connection = self.connection.lock().await;
         if let Some(open) = connection.as_ref() {
-            let requests = open.requests.clone();
-            if let Ok(ready) = requests.ready().await {
-                return Ok(ready);
+            let driver = Arc::clone(&open.driver);
+            if let Ok(requests) = open.requests.clone().ready().await {
+                return Ok(Connection { requests, driver });
             }
             *connection = None;
         }
@@ -157,9 +169,10 @@ impl Shared {
             // Its end is seen by whoever sends next.
             drop(driver.await);
         });
-        *connection = Some(Connection { requests: requests.clone(), _driver: driver });
+        let new = connection.insert(Connection { requests, driver: Arc::new(driver) }).clone();
         drop(connection);
-        requests.ready().await.map_err(failed)
+        let requests = new.requests.ready().await.map_err(failed)?;
+        Ok(Connection { requests, driver: new.driver })
     }
 
     /// What the trailers mean (OTLP specification, "Failures").
