@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use expect_test::{Expect, expect};
+use proptest::strategy::Strategy as _;
 
 use super::*;
 use crate::cloudfront::span::{Encoder, Settings};
@@ -40,7 +41,10 @@ fn print(reader: &Reader, data: &[u8]) -> String {
                 let span = span.unwrap_or_else(|| format!("{outcome:?}"));
                 writeln!(text, "{method} {host} {path} {}: {span}", get(Field::Status))
             }
-            Found::Payload { request_id, payload } => writeln!(text, "payload of {}: {payload}", &request_id[..4]),
+            Found::Payload { request_id, payload } => {
+                let begin: String = request_id.chars().take(4).collect();
+                writeln!(text, "payload of {begin}: {payload}")
+            }
             Found::Otlp(json) => writeln!(text, "otlp {json}"),
             Found::Gzip(data) => writeln!(text, "gzip {}", data.len()),
             Found::Nothing => writeln!(text, "nothing"),
@@ -291,5 +295,26 @@ fn one_request_has_one_span_in_every_form() {
         let (trace_id, span_id) = ("09d64ae8d7628a6968e3f996796f3f63", "2184743dd888b4f1");
         assert_eq!(spans.len(), 1);
         assert_eq!((spans[0].0.as_str(), spans[0].1.as_str()), (trace_id, span_id));
+    }
+}
+
+proptest::proptest! {
+    /// Deliveries come from outside: pieces of real ones in any order, cut anywhere, with any bytes between.
+    #[test]
+    fn any_delivery_is_handled(
+        pieces in proptest::collection::vec(
+            proptest::prop_oneof![
+                proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..40),
+                (0..5_usize, 0..3000_usize, 0..400_usize).prop_map(|(text, begin, length)| {
+                    let text = [REAL_TIME, STANDARD_V1, STANDARD_V2, CLOUDWATCH, "#Fields: sc-status date\n"][text].as_bytes();
+                    text.iter().skip(begin % text.len()).take(length).copied().collect()
+                }),
+            ],
+            0..8,
+        ),
+    ) {
+        let data = pieces.concat();
+        print(&with_real_time(), &data);
+        print(&Reader::default(), &data);
     }
 }
