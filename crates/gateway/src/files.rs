@@ -37,6 +37,12 @@ pub(crate) fn resident_bytes() -> u64 {
     kib.map_or(0, |kib| kib << 10)
 }
 
+/// The name of this host; `None` if the kernel does not tell.
+pub(crate) fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// Processor time of this process in seconds; 0 if the kernel does not tell.
 pub(crate) fn cpu_seconds() -> f64 {
     // Fields 14 and 15 of stat count in hundredths of a second (USER_HZ); the name in parentheses may hold spaces.

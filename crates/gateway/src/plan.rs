@@ -96,7 +96,7 @@ pub fn plan(config: &Config) -> Plan {
             match processor {
                 Processor::MemoryLimiter(limiter) => plan.memory_limits.extend(memory_limits(limiter)),
                 Processor::Batch(batch) => pipeline.merging = Some(batch.clone()),
-                Processor::Attributes(_) | Processor::Resource(_) | Processor::Sampler(_) => {
+                Processor::Attributes(_) | Processor::Resource(_) | Processor::Detection(_) | Processor::Sampler(_) => {
                     fuse(&mut pipeline.passes, id, processor);
                 }
             }
@@ -118,7 +118,7 @@ pub fn plan(config: &Config) -> Plan {
 /// Adds a stateless processor to the last pass. Resources are edited before the first span is looked at, so a pass ends
 /// where a resource is edited after something read it.
 fn fuse(passes: &mut Vec<Vec<(ComponentId, Processor)>>, id: &ComponentId, processor: &Processor) {
-    let edits_resource = matches!(processor, Processor::Resource(_));
+    let edits_resource = matches!(processor, Processor::Resource(_) | Processor::Detection(_));
     let fits = |pass: &&mut Vec<(ComponentId, Processor)>| {
         !edits_resource || !pass.iter().any(|(_, earlier)| earlier.reads_resource())
     };
@@ -240,7 +240,9 @@ impl Processor {
     fn reads_resource(&self) -> bool {
         match self {
             Self::Attributes(attributes) => attributes.reads_resource(),
-            Self::Batch(_) | Self::MemoryLimiter(_) | Self::Resource(_) | Self::Sampler(_) => false,
+            Self::Batch(_) | Self::MemoryLimiter(_) | Self::Resource(_) | Self::Detection(_) | Self::Sampler(_) => {
+                false
+            }
         }
     }
 }

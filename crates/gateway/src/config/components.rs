@@ -16,6 +16,7 @@ use crate::extensions::ui::UiConfig;
 use crate::processors::attributes::AttributesConfig;
 use crate::processors::probabilistic_sampler::SamplerConfig;
 use crate::processors::resource::ResourceConfig;
+use crate::processors::resource_detection::DetectionConfig;
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 use crate::receivers::cloudfront::CloudFrontConfig;
 use crate::receivers::otlp::OtlpConfig;
@@ -40,6 +41,8 @@ pub enum Processor {
     Attributes(Box<AttributesConfig>),
     /// `resource`
     Resource(ResourceConfig),
+    /// `resourcedetection`, also `resource_detection`
+    Detection(DetectionConfig),
     /// `probabilistic_sampler`
     Sampler(SamplerConfig),
 }
@@ -171,8 +174,15 @@ impl Component for Receiver {
 
 impl Component for Processor {
     const NOUN: &'static str = "processor";
-    const TYPES: &'static [&'static str] =
-        &["memory_limiter", "batch", "attributes", "resource", "probabilistic_sampler"];
+    const TYPES: &'static [&'static str] = &[
+        "memory_limiter",
+        "batch",
+        "attributes",
+        "resource",
+        "probabilistic_sampler",
+        "resourcedetection",
+        "resource_detection",
+    ];
     const ELSEWHERE: &'static [&'static str] = &[
         "coralogix",
         "cumulativetodelta",
@@ -192,8 +202,6 @@ impl Component for Processor {
         "metricstransform",
         "redaction",
         "remotetap",
-        "resource_detection",
-        "resourcedetection",
         "routing",
         "schema",
         "span",
@@ -210,6 +218,9 @@ impl Component for Processor {
             "memory_limiter" => Some(MemoryLimiterConfig::decode_checked(entry, problems).map(Self::MemoryLimiter)),
             "attributes" => {
                 Some(AttributesConfig::decode_checked(entry, problems).map(|config| Self::Attributes(Box::new(config))))
+            }
+            "resourcedetection" | "resource_detection" => {
+                Some(DetectionConfig::decode_checked(entry, problems).map(Self::Detection))
             }
             "resource" => Some(ResourceConfig::decode_checked(entry, problems).map(Self::Resource)),
             "probabilistic_sampler" => Some(SamplerConfig::decode_checked(entry, problems).map(Self::Sampler)),
@@ -402,6 +413,7 @@ pub fn tables() -> Vec<(&'static str, Option<&'static Table>)> {
         ("processors.batch", BatchConfig::TABLE),
         ("processors.attributes", AttributesConfig::TABLE),
         ("processors.resource", ResourceConfig::TABLE),
+        ("processors.resourcedetection", DetectionConfig::TABLE),
         ("processors.probabilistic_sampler", SamplerConfig::TABLE),
         ("exporters.store", StoreConfig::TABLE),
         ("exporters.debug", DebugConfig::TABLE),

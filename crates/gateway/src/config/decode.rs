@@ -54,6 +54,14 @@ pub struct Key {
     pub table: Option<&'static Table>,
 }
 
+/// A field's name as it is written: some keys are words of Rust's.
+pub(crate) const fn key_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
 /// Declares a section of the configuration: key, type, default (as YAML), unit, documentation. One declaration gives
 /// the struct, its decoder and its [`Table`].
 ///
@@ -95,7 +103,7 @@ macro_rules! config {
                 name: stringify!($name),
                 doc: &[$($doc),+],
                 keys: &[$($crate::config::decode::Key {
-                    name: stringify!($key),
+                    name: $crate::config::decode::key_name(stringify!($key)),
                     kind: <$type as $crate::config::decode::Decode>::KIND,
                     default: $crate::config!(@optional $($default)?),
                     unit: $crate::config!(@optional $(stringify!($unit))?),
@@ -116,7 +124,7 @@ macro_rules! config {
                 let node = node.resolved(problems);
                 #[allow(unused_variables, unused_mut, reason = "a section may have no keys of its own")]
                 let mut reader = $crate::config::decode::Reader::new(&node, &Self::KEYS, problems)?;
-                $(let $key = reader.key::<$type>(stringify!($key), $crate::config!(@optional $($default)?));)*
+                $(let $key = reader.key::<$type>($crate::config::decode::key_name(stringify!($key)), $crate::config!(@optional $($default)?));)*
                 Some(Self { $($key: $key?),* })
             }
 

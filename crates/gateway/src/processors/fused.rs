@@ -12,6 +12,7 @@ use super::Processor;
 use super::attributes::Attributes;
 use super::probabilistic_sampler::Sampler;
 use super::resource::ResourceActions;
+use super::resource_detection::Detected;
 use crate::ack::{Outcome, Refusal};
 use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted};
@@ -28,6 +29,7 @@ const GROWTH_BYTES: usize = 1 << 10;
 pub(crate) enum Stage {
     Attributes(Box<Attributes>),
     Resource(ResourceActions),
+    Detected(Detected),
     Sampler(Sampler),
 }
 
@@ -41,6 +43,7 @@ impl Stage {
                 Self::Attributes(Box::new(Attributes::new(config, &position, &mut problems)))
             }
             ProcessorConfig::Resource(config) => Self::Resource(ResourceActions::new(config, &position, &mut problems)),
+            ProcessorConfig::Detection(config) => Self::Detected(Detected::new(config)),
             ProcessorConfig::Sampler(config) => Self::Sampler(Sampler::new(config)),
             ProcessorConfig::Batch(_) | ProcessorConfig::MemoryLimiter(_) => return None,
         };
@@ -114,6 +117,7 @@ impl<'a> Edit<'a> for Pass<'a> {
         for stage in self.stages {
             match stage {
                 Stage::Resource(actions) => actions.apply(resource),
+                Stage::Detected(detected) => detected.apply(resource),
                 Stage::Attributes(_) | Stage::Sampler(_) => {}
             }
         }
@@ -124,7 +128,7 @@ impl<'a> Edit<'a> for Pass<'a> {
             let fate = match stage {
                 Stage::Attributes(attributes) => attributes.apply(resource, scope, span),
                 Stage::Sampler(sampler) => sampler.decide(span),
-                Stage::Resource(_) => Fate::Keep,
+                Stage::Resource(_) | Stage::Detected(_) => Fate::Keep,
             };
             if fate != Fate::Keep {
                 return fate;

@@ -11,6 +11,7 @@ pub(crate) mod fused;
 pub mod matching;
 pub mod probabilistic_sampler;
 pub mod resource;
+pub mod resource_detection;
 
 use std::fmt::Debug;
 use std::time::Duration;

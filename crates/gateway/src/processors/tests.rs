@@ -236,6 +236,16 @@ fn a_resource_is_edited_before_those_behind_it_read_it_and_not_before_those_in_f
 }
 
 #[test]
+fn what_is_detected_is_added_to_every_resource() {
+    let processors = "  resourcedetection: {detectors: [system], override: false, timeout: 2s}";
+    let (result, _) = run(processors, &request());
+    for resource_spans in result.expect("changed").resource_spans {
+        let attributes = resource_spans.resource.expect("it has one").attributes;
+        assert_eq!(attributes.last(), Some(&pair("os.type", text(std::env::consts::OS))));
+    }
+}
+
+#[test]
 fn what_changes_nothing_keeps_the_bytes() {
     let request = request();
     let (result, _) = run("  attributes: {actions: [{key: absent, action: delete}]}", &request);
