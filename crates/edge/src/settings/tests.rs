@@ -139,3 +139,10 @@ fn wrong_options_are_reported() {
         "#]],
     );
 }
+
+#[test]
+fn the_documented_example_is_valid() {
+    let example = include_str!("../../../../docs/examples/edge.yaml");
+    let settings = Settings::parse(example).expect("the example has no problems");
+    assert_eq!(settings.options, Options::default());
+}
