@@ -145,7 +145,7 @@ fn every_example_loads() {
         names.push(path.file_name().expect("a file").to_string_lossy().into_owned());
     }
     names.sort();
-    assert_eq!(names, ["beside.yaml", "edge.yaml", "production.yaml"]);
+    assert_eq!(names, ["beside.yaml", "edge.yaml", "forward.yaml", "production.yaml"]);
 }
 
 /// The example with everything set has every key of each component that it uses.

@@ -75,3 +75,27 @@ service:
         "#]],
     );
 }
+
+#[test]
+fn the_example_that_forwards() {
+    check(
+        Source::Text {
+            name: "forward.yaml".to_owned(),
+            text: include_str!("../../../../docs/examples/forward.yaml").to_owned(),
+        },
+        &expect![[r#"
+            memory limit 512 MiB
+            receiver otlp
+              listens grpc localhost:4317
+              listens http localhost:4318
+            pipeline traces
+              from otlp
+              one pass: resourcedetection, resource, attributes, probabilistic_sampler
+              merged at delivery up to 8192 spans or 200ms, acknowledged behind it
+              to store
+              to otlp
+            exporter store: no queue, acknowledged when on disk in ./rootspan-data
+            exporter otlp to tempo:4317: a queue of 100000000 bytes in memory, 10 at a time, acknowledged when queued
+        "#]],
+    );
+}

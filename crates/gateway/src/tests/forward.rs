@@ -177,3 +177,46 @@ async fn a_back_end_that_is_away_comes_back_and_nothing_is_lost() {
     assert_eq!(spans_of(&back).lines().count(), 3);
     back.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_exporter_beside_a_healthy_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("the system has a port");
+    let dead = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let yaml = |on_full: &str| {
+        format!(
+            "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}}}
+processors:
+  attributes: {{actions: [{{key: k, action: update, value: changed}}]}}
+  batch: {{timeout: 1ms}}
+exporters:
+  debug: {{verbosity: normal}}
+  otlp: {{endpoint: 'http://{dead}', sending_queue: {{queue_size: 2, on_full: {on_full}}}}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines: {{traces: {{receivers: [otlp], processors: [attributes, batch], exporters: [debug, otlp]}}}}
+"
+        )
+    };
+    for on_full in ["drop", "refuse"] {
+        let gateway = start_with(&yaml(on_full)).await;
+        for number in 0..4 {
+            let sent = send(&gateway, request(&[&format!("span {number}")])).await;
+            // A queue that refuses makes the sender come again; the healthy exporter has its copy in both cases.
+            assert_eq!(sent.is_ok(), on_full == "drop" || number < 2, "{on_full} {number}: {sent:?}");
+        }
+        until(&gateway, |ledger| ledger.exporters[0].queued == 0).await;
+        let printed = spans_of(&gateway);
+        assert_eq!(printed.lines().count(), 4);
+        assert!(printed.lines().all(|line| line.ends_with("k=changed")), "{printed}");
+        let account = gateway.ledger().exporters.remove(1);
+        let (dropped, refused) = (account.dropped.of(DropReason::QueueFull), account.refused.total());
+        assert_eq!((account.queued, dropped, refused), if on_full == "drop" { (2, 2, 0) } else { (2, 0, 2) });
+        // The back end stays away: what was taken over is counted at the end.
+        let report = gateway.running.shutdown(Duration::from_millis(50)).await;
+        assert_eq!(report.ledger.imbalances(), Vec::<String>::new());
+        assert_eq!(report.ledger.exporters[1].dropped.of(DropReason::DrainDeadline), 2);
+        assert_eq!(report.ledger.in_flight(), 0);
+    }
+}
