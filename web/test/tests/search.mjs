@@ -101,6 +101,20 @@ export const searchTests = [
     assert.equal(await page.evaluate(() => document.activeElement.getAttribute('role')), 'combobox');
   }],
 
+  ['search: the whole row leads to the trace, also its bar', async ({ open, url, traces }) => {
+    const page = await open();
+    await page.goto(url);
+    const row = page.locator('tbody tr').filter({ has: page.locator(`a[href$="${traces.failing.id}"]`) });
+    await row.waitFor();
+    assert.match(await row.getAttribute('title'), /Z\n(.|\n)*upstream: \d+ spans/);
+    for (const part of ['.start', '.bars', '.services']) {
+      await row.locator(part).click({ force: true });
+      await page.waitForURL(new RegExp(traces.failing.id));
+      await page.goBack();
+      await row.waitFor();
+    }
+  }],
+
   ['search: time range and live are in the address', async ({ open, url }) => {
     const page = await open();
     await page.goto(url);
