@@ -32,12 +32,20 @@ struct WorkState {
     /// The tail to be sealed.
     frozen: Option<Arc<Tail>>,
     /// Why the last attempt to seal it failed.
-    failure: Option<String>,
+    failure: Option<SealFailure>,
     /// The journal up to here is in blocks.
     applied: Option<Sequence>,
     /// Blocks that a query found damaged, with the reason.
     damaged: Vec<(u64, String)>,
     stopped: bool,
+}
+
+/// Why the last attempt to seal a tail failed, for those who wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct SealFailure {
+    pub(crate) reason: String,
+    /// An operator can do something about it: make space.
+    pub(crate) is_disk_full: bool,
 }
 
 impl Work {
@@ -61,7 +69,7 @@ impl Work {
     }
 
     /// Waits until no tail is being sealed; an error if it fails to.
-    pub(crate) fn wait_for_seal(&self) -> Result<(), String> {
+    pub(crate) fn wait_for_seal(&self) -> Result<(), SealFailure> {
         let mut state = self.lock();
         loop {
             if state.frozen.is_none() {
@@ -71,7 +79,7 @@ impl Work {
                 return Err(failure.clone());
             }
             if state.stopped {
-                return Err("the store is closed".to_owned());
+                return Err(SealFailure { reason: "the store is closed".to_owned(), is_disk_full: false });
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -168,7 +176,7 @@ impl Maintenance {
             Err(error) => {
                 let reason = chain(&error);
                 tracing::warn!(error = reason, "spans could not be sealed into blocks and stay in the journal");
-                state.failure = Some(reason);
+                state.failure = Some(SealFailure { reason, is_disk_full: error.is_disk_full() });
             }
         }
         self.work.changed.notify_all();

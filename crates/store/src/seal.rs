@@ -28,6 +28,18 @@ pub(crate) enum SealError {
     Manifest(#[from] JournalError),
 }
 
+impl SealError {
+    /// Nothing is wrong but that there is no space.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let kind = match self {
+            Self::Encode(_) => None,
+            Self::Files(error) => Some(error.kind()),
+            Self::Manifest(error) => error.io_kind(),
+        };
+        kind == Some(io::ErrorKind::StorageFull)
+    }
+}
+
 /// What orders the rows of a block, and where each span is.
 type SortedSpan = (TraceId, u64, SpanId, u32, u32);
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rootspan_journal::journal::{Journal, JournalError, Sequence};
 use rootspan_wire::otlp::batch::TraceBatch;
 
-use crate::maintenance::Work;
+use crate::maintenance::{SealFailure, Work, chain as with_cause};
 use crate::shared::Shared;
 use crate::store::{Done, IngestError};
 use crate::tail::Placement;
@@ -173,7 +173,9 @@ impl Writer {
             return Err(IngestError::DiskFull(format!("{free_percent:.1} % is free, {wanted} % must be")));
         }
         if self.is_due() {
-            self.work.wait_for_seal().map_err(IngestError::Io)?;
+            self.work.wait_for_seal().map_err(|SealFailure { reason, is_disk_full }| {
+                if is_disk_full { IngestError::DiskFull(reason) } else { IngestError::Io(reason) }
+            })?;
         }
         Ok(())
     }
@@ -219,10 +221,10 @@ impl Writer {
 
     fn seal_now(&mut self) -> Result<(), String> {
         self.work.retry();
-        self.work.wait_for_seal()?;
+        self.work.wait_for_seal().map_err(|failure| failure.reason)?;
         if self.shared.active_tail().figures().oldest.is_some() {
             self.work.seal(self.shared.freeze_tail());
-            self.work.wait_for_seal()?;
+            self.work.wait_for_seal().map_err(|failure| failure.reason)?;
         }
         self.remove_applied();
         Ok(())
@@ -264,11 +266,11 @@ impl Drop for StopOnDrop {
 }
 
 fn ingest_error(error: &JournalError) -> IngestError {
+    if error.io_kind() == Some(std::io::ErrorKind::StorageFull) {
+        return IngestError::DiskFull(with_cause(error));
+    }
     match error {
         JournalError::TooLong { length, .. } => IngestError::TooLong(*length),
-        JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            IngestError::DiskFull(source.to_string())
-        }
         JournalError::Io { source, .. } => IngestError::Io(format!("{error}: {source}")),
         JournalError::Replay { .. } | JournalError::Lost { .. } | JournalError::Damaged { .. } => {
             IngestError::Io(error.to_string())

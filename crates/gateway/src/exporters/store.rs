@@ -11,6 +11,8 @@
 //!     seal_after: 2m
 //! ```
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rootspan_store::store::{IngestError, Store};
@@ -50,11 +52,12 @@ config! {
 #[derive(Debug)]
 pub(crate) struct StoreExporter {
     store: Store,
+    refusing: Arc<Refusing>,
 }
 
 impl StoreExporter {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Store, directory: String) -> Self {
+        Self { store, refusing: Arc::new(Refusing { directory, is_refusing: AtomicBool::new(false) }) }
     }
 }
 
@@ -63,16 +66,64 @@ impl Exporter for StoreExporter {
         let (done, answer) = oneshot::channel();
         // The gateway may be gone when the store answers; nobody waits then.
         self.store.ingest(batch.traces().clone(), Box::new(move |result| drop(done.send(result))));
+        let refusing = Arc::clone(&self.refusing);
         Box::pin(async move {
             let answer = answer.await;
             // From here on the bytes are the tail's, which has its own part of the memory.
             drop(batch);
+            if let Ok(result) = &answer
+                && let Some(edge) = refusing.observe(result)
+            {
+                refusing.log(&edge);
+            }
             match answer {
                 Ok(Ok(())) => Exported::DELIVERED,
                 Ok(Err(error)) => Exported::Failed(refusal(&error)),
                 Err(_) => Exported::Failed(refusal(&IngestError::Closed)),
             }
         })
+    }
+}
+
+/// Whether the disk lets nothing in: said in the log when it begins and when it ends, not with each request.
+#[derive(Debug)]
+struct Refusing {
+    directory: String,
+    is_refusing: AtomicBool,
+}
+
+/// What has changed.
+#[derive(Debug, PartialEq, Eq)]
+enum Edge {
+    /// With the reason and what to do about it.
+    Begins {
+        reason: String,
+        hint: &'static str,
+    },
+    Ends,
+}
+
+impl Refusing {
+    fn observe(&self, result: &Result<(), IngestError>) -> Option<Edge> {
+        let hint = match result {
+            Ok(()) => return self.is_refusing.swap(false, Ordering::Relaxed).then_some(Edge::Ends),
+            Err(IngestError::DiskFull(_)) => {
+                "make space on the disk, or lower the store's max_bytes or retention; spans are taken again by themselves"
+            }
+            Err(IngestError::Io(_)) => "look after the disk; spans are taken again by themselves",
+            // The sender's or our own doing: says nothing about the disk.
+            Err(IngestError::Busy(_) | IngestError::Closed | IngestError::TooLong(_)) => return None,
+        };
+        let reason = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        (!self.is_refusing.swap(true, Ordering::Relaxed)).then_some(Edge::Begins { reason, hint })
+    }
+
+    fn log(&self, edge: &Edge) {
+        let directory = self.directory.as_str();
+        match edge {
+            Edge::Begins { reason, hint } => tracing::error!(directory, reason, hint, "the store refuses spans"),
+            Edge::Ends => tracing::info!(directory, "the store takes spans again"),
+        }
     }
 }
 
@@ -86,3 +137,6 @@ fn refusal(error: &IngestError) -> Refusal {
         IngestError::TooLong(_) => Refusal::never(RefusalReason::RejectedByBackend, message),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -286,7 +286,7 @@ fn build_exporter(
         ExporterConfig::Store(config) => {
             let store = environment.stores.get(&config.directory);
             let store = store.ok_or_else(|| StartError::NoStore(config.directory.clone()))?;
-            Ok(Arc::new(StoreExporter::new(store.clone())))
+            Ok(Arc::new(StoreExporter::new(store.clone(), config.directory.clone())))
         }
         ExporterConfig::Debug(config) => {
             let output = environment.debug_output.clone().unwrap_or_else(standard_output);

@@ -132,6 +132,23 @@ fn a_full_disk_refuses_and_recovers() {
     store.close().expect("the store closes");
 }
 
+/// The tail is due and cannot become blocks for want of space: that is a full disk, not a broken one.
+#[test]
+fn a_seal_without_space_refuses_as_a_full_disk() {
+    let disk = MemoryDirectory::new();
+    let directory: Arc<dyn Directory> = Arc::new(disk.clone());
+    let options = Options { min_free_percent: 0.0, seal_spans: 1, ..options() };
+    let (store, _) = Store::open(directory, options).expect("the store opens");
+    let space = disk.space().expect("there is space");
+    // Enough for frames of the journal, too little for a block.
+    disk.set_capacity(space.total - space.free + 1_500);
+    let refused = (1..200).find_map(|number| ingest(&store, batch(&[one(number, NOW)])).err());
+    assert!(matches!(refused, Some(IngestError::DiskFull(_))), "{refused:?}");
+    disk.set_capacity(1 << 30);
+    store.close().expect("the store closes");
+    assert!(trace(&store, 1).is_some());
+}
+
 #[test]
 fn a_seal_that_fails_is_tried_again() {
     let faulty = FaultyDirectory::new(MemoryDirectory::new(), Faults::default());
