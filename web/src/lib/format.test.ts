@@ -44,8 +44,9 @@ it('keeps nanoseconds in ISO times', () => {
 });
 
 it('says how long ago, how much, how many', () => {
-  expect(formatAgo(400)).toBe('400 ms ago');
-  expect(formatAgo(7_200_000)).toBe('2 h ago');
+  expect([-3_000, 0, 400, 1_000, 42_300, 59_700, 90_000, 7_200_000].map(formatAgo)).toEqual([
+    'just now', 'just now', '0.4 s ago', '1.0 s ago', '42 s ago', '60 s ago', '1 min 30 s ago', '2 h ago',
+  ]);
   expect(formatShare(0.0004)).toBe('< 0.1 %');
   expect(formatShare(0.411)).toBe('41.1 %');
   expect([plural(1, 'span'), plural(20_000, 'span')]).toEqual(['1 span', '20,000 spans']);

@@ -91,9 +91,11 @@ export function isoTime(nanos: string): string {
   return time.toISOString().replace(/\.\d{3}Z$/, `.${digits}Z`);
 }
 
-/** `0.4 s ago`. */
+/** `0.4 s ago`: milliseconds say nothing here. */
 export function formatAgo(millis: number): string {
-  if (millis < 0) return 'just now';
+  if (millis < 50) return 'just now';
+  if (millis < 9_950) return `${(millis / 1000).toFixed(1)} s ago`;
+  if (millis < 60_000) return `${Math.round(millis / 1000)} s ago`;
   if (millis < 3_600_000) return `${formatDuration(millis * 1e6)} ago`;
   if (millis < 172_800_000) return `${threeDigits(millis / 3_600_000)} h ago`;
   return `${threeDigits(millis / 86_400_000)} days ago`;

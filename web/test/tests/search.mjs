@@ -127,6 +127,18 @@ export const searchTests = [
     await asked;
   }],
 
+  ['frame: freshness is of the arrival, whatever the clocks of the senders say', async ({ open, url }) => {
+    const page = await open();
+    await page.route('**/api/v1/status', async (route) => {
+      const response = await route.fetch();
+      const now = Date.now();
+      const status = { ...(await response.json()), newestSpanUnixNano: String((now + 3_600_000) * 1e6), lastIngestUnixNano: `${now - 125_000}000000` };
+      await route.fulfill({ response, json: status });
+    });
+    await page.goto(url);
+    await page.getByText(/^last span received 2 min [56] s ago$/).waitFor();
+  }],
+
   ['frame: shortcuts dialog and theme', async ({ open, url }) => {
     const page = await open();
     await page.goto(url);
