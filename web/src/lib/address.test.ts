@@ -13,6 +13,7 @@ describe('addresses', () => {
     ];
     for (const address of addresses) expect(readSearch(params(searchHref(address)))).toEqual(address);
     expect(searchHref(addresses[0])).toBe('/');
+    expect(searchHref({ ...addresses[0], query: ' {  } ' })).toBe('/');
   });
 
   it('come back as they were written: trace', () => {

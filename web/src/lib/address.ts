@@ -42,9 +42,14 @@ export function readSearch(params: URLSearchParams): SearchAddress {
   return { query: params.get('q') ?? '{}', range: readRange(params), live: params.get('live') === '1' };
 }
 
+/** Whether a query asks for every trace. */
+export function isDefaultQuery(query: string): boolean {
+  return /^\s*(\{\s*\}\s*)?$/.test(query);
+}
+
 export function searchHref(address: SearchAddress): string {
   const params = new URLSearchParams();
-  if (address.query.trim() !== '' && address.query.trim() !== '{}') params.set('q', address.query);
+  if (!isDefaultQuery(address.query)) params.set('q', address.query);
   writeRange(params, address.range);
   if (address.live) params.set('live', '1');
   return withParams('/', params);

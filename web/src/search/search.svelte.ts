@@ -1,6 +1,6 @@
 // A search and its answers: first page, further pages by cursor, quiet refresh, cancel.
 
-import { asApiError, fetchJson, isCancelled, type ApiError, type SearchAnswer, type TraceSummary } from '../lib/api';
+import { ApiError, asApiError, fetchJson, isCancelled, type SearchAnswer, type TraceSummary } from '../lib/api';
 import { rangeSeconds, type TimeRange } from '../lib/range';
 
 const PAGE = 50;
@@ -40,9 +40,14 @@ export class Search {
     });
   }
 
-  /** Asks for the newest again and keeps older pages that are on show. */
+  /** An answer without a trace is on show. */
+  get isEmpty(): boolean {
+    return this.answered && this.traces.length === 0 && this.error === undefined;
+  }
+
+  /** Asks for the newest again, without a sign of it, and keeps older pages that are on show. */
   async refresh(range: TimeRange): Promise<void> {
-    if (this.busy) return;
+    if (this.#running !== undefined) return;
     const bounds = rangeSeconds(range, Date.now());
     this.#bounds = bounds;
     await this.#ask(undefined, (answer) => {
@@ -50,7 +55,7 @@ export class Search {
       const older = this.traces.slice(PAGE).filter((trace) => !fresh.has(trace.traceId));
       this.traces = [...answer.traces, ...older];
       if (older.length === 0) this.next = answer.nextCursor;
-    });
+    }, true);
   }
 
   /** Gives up waiting; what was there stays. */
@@ -65,12 +70,13 @@ export class Search {
     this.#running?.abort();
   }
 
-  async #ask(cursor: string | undefined, take: (answer: SearchAnswer) => void): Promise<void> {
+  /** A quiet question changes nothing on show until its answer is there; silence is said by the status line. */
+  async #ask(cursor: string | undefined, take: (answer: SearchAnswer) => void, isQuiet = false): Promise<void> {
     this.#running?.abort();
     const running = new AbortController();
     this.#running = running;
-    this.busy = true;
-    this.cancelled = false;
+    this.busy = !isQuiet;
+    if (!isQuiet) this.cancelled = false;
     const since = Date.now();
     this.waited = 0;
     const timer = setInterval(() => (this.waited = Date.now() - since), 250);
@@ -81,7 +87,8 @@ export class Search {
       this.error = undefined;
       this.answered = true;
     } catch (error) {
-      if (!isCancelled(error)) this.error = asApiError(error);
+      const isSilence = error instanceof ApiError && error.status === 0;
+      if (!isCancelled(error) && !(isQuiet && isSilence)) this.error = asApiError(error);
     } finally {
       clearInterval(timer);
       if (this.#running === running) this.#settle();

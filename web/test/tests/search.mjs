@@ -86,6 +86,45 @@ export const searchTests = [
     await page.getByText('Search cancelled').waitFor();
   }],
 
+  ['search: an empty page waits for the first trace, quietly', async ({ open, url }) => {
+    const page = await open();
+    let asked = 0;
+    await page.route(/\/api\/v1\/search/, async (route) => {
+      asked += 1;
+      // Nothing, nothing, no answer at all, then what there is.
+      if (asked <= 2) await route.fulfill({ json: { traces: [], nextCursor: null, partial: null } });
+      else if (asked === 3) await route.abort();
+      else await route.continue();
+    });
+    await page.goto(url);
+    const waiting = page.getByText('Waiting for the first trace.');
+    await waiting.waitFor();
+    await page.evaluate(() => {
+      window.seen = new Set();
+      const look = () => window.seen.add(document.querySelector('a.row') !== null ? 'rows' : document.querySelector('.empty') !== null ? 'waiting' : 'something else');
+      new MutationObserver(look).observe(document.querySelector('main'), { subtree: true, childList: true, characterData: true, attributes: true });
+      window.busy = new MutationObserver(() => window.seen.add(document.querySelector('[role=status]').innerText));
+      window.busy.observe(document.querySelector('[role=status]'), { subtree: true, childList: true, characterData: true });
+    });
+    await rows(page).first().waitFor();
+    await waiting.waitFor({ state: 'detached' });
+    const seen = await page.evaluate(() => [...window.seen].filter((text) => text === 'something else' || /Searching|cancelled/.test(text)));
+    assert.deepEqual(seen, [], 'from waiting to rows with nothing between');
+    assert.equal(asked, 4);
+    await page.waitForTimeout(2_500);
+    assert.equal(asked, 4, 'asks no more once something is there');
+  }],
+
+  ['search: a query over a time that is over does not wait', async ({ open, url }) => {
+    const page = await open();
+    const nobody = encodeURIComponent('{ resource.service.name = "nobody" }');
+    await page.goto(`${url}/?q=${nobody}`);
+    await page.getByText('Waiting for the first trace that does.').waitFor();
+    await page.goto(`${url}/?q=${nobody}&start=1700000000000&end=1700000100000`);
+    await page.getByText('No trace matches in this time range').waitFor();
+    assert.equal(await page.getByText('Waiting for the first trace').count(), 0);
+  }],
+
   ['search: rows by keyboard, back keeps the search', async ({ open, url }) => {
     const page = await open();
     await page.goto(`${url}/?q=${encodeURIComponent('{ status = error }')}`);
