@@ -121,6 +121,12 @@ export function skewed(seed, startMillis) {
   return trace;
 }
 
+/** A hit at the edge within the millisecond its log counts in. */
+export function hit(seed, startMillis) {
+  const spans = [span(-1, 'cloudfront', 'GET /assets/*', LANE.cdn, KIND.server, 0, 0, { flags: FLAG.root })];
+  return finish({ id: hex(seed, 32), startMillis, spans, segments: [{ row: 0, kind: SEGMENT.edge, start: 0, end: 0 }], notices: [], shifts: [], rootMissing: false });
+}
+
 /** Names that are markup, control characters, right-to-left and very long. */
 export function hostile(seed, startMillis) {
   const evil = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatAgo, formatBytes, formatDuration, formatShare, formatTick, isoTime, plural } from './format';
+import { formatAgo, formatBytes, formatDuration, formatLoggedDuration, formatShare, formatTick, isoTime, plural } from './format';
 import { charOffset } from './position';
 import { barScale } from './scale';
 
@@ -34,6 +34,10 @@ it.each([
 it('gives axis times the digits their step needs', () => {
   expect([0, 500e6, 1e9].map((t) => formatTick(t, 500e6))).toEqual(['0', '500 ms', '1.0 s']);
   expect([1_234_500_000, 1_235_000_000].map((t) => formatTick(t, 500_000))).toEqual(['1234.5 ms', '1235.0 ms']);
+});
+
+it('knows that a log of milliseconds cannot say zero', () => {
+  expect([0, 1_000_000].map(formatLoggedDuration)).toEqual(['< 1 ms', '1 ms']);
 });
 
 it('keeps nanoseconds in ISO times', () => {

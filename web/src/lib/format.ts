@@ -22,6 +22,11 @@ export function formatDuration(nanos: number): string {
   return `${sign}${threeDigits(size / 1e9)} s`;
 }
 
+/** A duration from a log that counts whole milliseconds: its 0 is less than one. */
+export function formatLoggedDuration(nanos: number): string {
+  return nanos === 0 ? '< 1 ms' : formatDuration(nanos);
+}
+
 /** A time on an axis: as many digits as its step needs, in a unit that suits the step. */
 export function formatTick(nanos: number, step: number): string {
   if (nanos === 0) return '0';

@@ -1,6 +1,7 @@
 // What the trace page needs beside the columns: children, folds of similar siblings, gaps of the critical path. Built once
 // for a trace in O(n); no recursion, traces are as deep as somebody's loop.
 
+import { formatDuration, formatLoggedDuration } from './format';
 import { Flag, Lane, NO_PARENT, SegmentKind, type PathRange, type TraceView } from './view';
 
 /** So many similar siblings become one `×N` row. */
@@ -90,6 +91,12 @@ export function nameOf(view: TraceView, row: number): string {
 /** Lane of a row. */
 export function laneOf(view: TraceView, row: number): number {
   return view.header.operations[view.operation[row]][2];
+}
+
+/** Duration of a row as text. CDN spans are made from access logs, which count milliseconds. */
+export function durationOf(view: TraceView, row: number): string {
+  const nanos = view.duration[row];
+  return laneOf(view, row) === Lane.cdn ? formatLoggedDuration(nanos) : formatDuration(nanos);
 }
 
 /** The path that explains the trace: the one of the longest entry span. */

@@ -4,7 +4,7 @@ import type { Palette } from '../lib/colours';
 import { serviceColour } from '../lib/colours';
 import { formatDuration } from '../lib/format';
 import { RowKind, type Rows } from '../lib/layout';
-import { laneOf, serviceOf, type TraceModel } from '../lib/model';
+import { durationOf, laneOf, serviceOf, type TraceModel } from '../lib/model';
 import { Flag } from '../lib/view';
 import { ticks, type Viewport } from '../lib/viewport';
 import { LanePatterns } from './patterns';
@@ -102,7 +102,7 @@ class Painter {
     this.#path(row, y);
     this.#context.globalAlpha = 1;
     this.#eventMarks(row, right, y, flags);
-    this.#label(formatDuration(view.duration[row]), left, right, y, (flags & Flag.error) !== 0);
+    this.#label(durationOf(view, row), left, right, y, (flags & Flag.error) !== 0);
   }
 
   fold(index: number, y: number): void {

@@ -17,6 +17,18 @@ export const searchTests = [
     await page.getByText('413 spans/s in').waitFor();
   }],
 
+  ['search: a hit within the millisecond of the log, one span, in the list and in the trace', async ({ open, url, traces }) => {
+    const page = await open({ width: 390, height: 844 });
+    await page.goto(url);
+    const row = page.locator('tbody tr').filter({ has: page.locator(`a[href$="${traces.hit.id}"]`) });
+    await row.waitFor();
+    assert.match(await row.innerText(), /< 1 ms\s*1\sspan\s*1 service/);
+    await row.click();
+    const label = await page.getByRole('treegrid').getByRole('row').first().getAttribute('aria-label');
+    assert.equal(label, 'cloudfront, GET /assets/*, starts at 0 ms, < 1 ms, on the critical path');
+    assert.match(await page.locator('main header').first().innerText(), /< 1 ms/);
+  }],
+
   ['search: pages by cursor', async ({ open, url }) => {
     const page = await open();
     await page.goto(url);
