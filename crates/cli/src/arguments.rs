@@ -149,6 +149,9 @@ pub(crate) struct SourceArguments {
     /// Bearer token, if the server wants one
     #[arg(long, value_name = "TOKEN", env = "ROOTSPAN_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// Name and password, if the server wants those
+    #[arg(long, value_name = "NAME:PASSWORD", env = "ROOTSPAN_USER", hide_env_values = true, conflicts_with = "token")]
+    pub(crate) user: Option<String>,
     /// Output format
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: Format,

@@ -113,7 +113,16 @@ fn clean_lines(text: &str) -> String {
 }
 
 fn client(source: &SourceArguments) -> anyhow::Result<Client> {
-    let auth = source.token.as_ref().map(|token| Auth::Bearer { token: token.clone() });
+    let auth = match (&source.token, &source.user) {
+        (Some(token), _) => Some(Auth::Bearer { token: token.clone() }),
+        (None, Some(user)) => {
+            // The text is a secret: not in the message.
+            let (username, password) =
+                user.split_once(':').context("--user (or ROOTSPAN_USER) needs a name and a password: NAME:PASSWORD")?;
+            Some(Auth::Basic { username: username.to_owned(), password: password.to_owned() })
+        }
+        (None, None) => None,
+    };
     Ok(Client::new(&source.url, auth.as_ref())?)
 }
 

@@ -128,7 +128,8 @@ pub(crate) fn rootspan() -> Command {
         .env_remove("RUST_LOG")
         .env("RUST_BACKTRACE", "0")
         .env_remove("FIREHOSE_ACCESS_KEY")
-        .env_remove("ROOTSPAN_TOKEN");
+        .env_remove("ROOTSPAN_TOKEN")
+        .env_remove("ROOTSPAN_USER");
     command
 }
 

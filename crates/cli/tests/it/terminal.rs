@@ -66,3 +66,23 @@ fn a_question_that_has_no_answer_is_one_sentence() {
     let gone = Process::spawn(rootspan().args(["search", "--url", &format!("http://{address}")])).end();
     assert!(!gone.status.success() && gone.stderr.contains("is rootspan running"), "{}", gone.stderr);
 }
+
+#[test]
+fn a_name_and_a_password_are_as_good_as_a_token() {
+    let auth = ", auth: {basic: {username: ops, password: \"s3cret:with:colons\"}}";
+    for (ui, user) in [(auth, "ops:s3cret:with:colons"), (", auth: {bearer: {token: t0ken}}", "anybody:t0ken")] {
+        let site = Site::new(Setup { ui, ..Setup::default() });
+        let process = site.start();
+        let found = ask(&process, &["search", "--user", user]);
+        assert!(found.status.success() && found.stdout.contains("no trace matches"), "{user}: {}", found.stderr);
+        let wrong = ask(&process, &["search", "--user", "ops:wrong"]);
+        assert!(!wrong.status.success() && wrong.stderr.contains("credentials"), "{}", wrong.stderr);
+        process.stop();
+    }
+    let url = ["--url", "http://127.0.0.1:9"];
+    let both = Process::spawn(rootspan().args(["search", "--user", "a:b", "--token", "t"]).args(url)).end();
+    assert!(!both.status.success() && both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    let none = Process::spawn(rootspan().args(["search"]).args(url).env("ROOTSPAN_USER", "s3cret")).end();
+    assert!(!none.status.success() && none.stderr.contains("NAME:PASSWORD"), "{}", none.stderr);
+    assert!(!none.stderr.contains("s3cret"), "{}", none.stderr);
+}

@@ -8,6 +8,9 @@
 //!     auth:
 //!       basic: {username: ops, password: "${env:UI_PASSWORD}"}
 //! ```
+//!
+//! With `bearer` programs send the token as `Authorization: Bearer`. A browser asks for a name and a password: any
+//! name, and the token as the password.
 
 use crate::config;
 use crate::config::decode::Decode as _;
@@ -32,7 +35,7 @@ config! {
     pub struct UiAuth {
         /// A name and a password.
         basic: Option<BasicAuth>,
-        /// A token.
+        /// A token. In a browser it is the password, with any name.
         bearer: Option<BearerAuth>,
     }
 }

@@ -39,7 +39,8 @@ pub enum Auth {
         /// Password.
         password: String,
     },
-    /// HTTP Bearer (RFC 6750): for programs and proxies.
+    /// HTTP Bearer (RFC 6750): for programs and proxies. Browsers have no window for it, so HTTP Basic with the token as
+    /// the password, under any name, is as good.
     Bearer {
         /// The token.
         token: String,
@@ -57,10 +58,12 @@ impl Auth {
         }
     }
 
-    fn challenge(&self) -> HeaderValue {
+    /// One header each: some clients read only the first challenge of a list (RFC 9110 section 11.6.1).
+    fn challenges(&self) -> &'static [&'static str] {
+        const BASIC: &str = "Basic realm=\"rootspan\", charset=\"UTF-8\"";
         match self {
-            Self::Basic { .. } => HeaderValue::from_static("Basic realm=\"rootspan\", charset=\"UTF-8\""),
-            Self::Bearer { .. } => HeaderValue::from_static("Bearer realm=\"rootspan\""),
+            Self::Basic { .. } => &[BASIC],
+            Self::Bearer { .. } => &["Bearer realm=\"rootspan\"", BASIC],
         }
     }
 
@@ -76,6 +79,12 @@ impl Auth {
                 scheme.eq_ignore_ascii_case(b"basic") && bool::from(given.as_slice().ct_eq(expected.as_bytes()))
             }
             Self::Bearer { token } => {
+                if scheme.eq_ignore_ascii_case(b"basic") {
+                    // RFC 7617 section 2: the name ends at the first colon.
+                    let given = STANDARD.decode(given).unwrap_or_default();
+                    let colon = given.iter().position(|byte| *byte == b':');
+                    return colon.is_some_and(|colon| bool::from(given[colon + 1..].ct_eq(token.as_bytes())));
+                }
                 scheme.eq_ignore_ascii_case(b"bearer") && bool::from(given.ct_eq(token.as_bytes()))
             }
         }
@@ -125,7 +134,9 @@ impl Guard {
         let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "credentials are missing or wrong")
             .hint("send the Authorization header that extensions.ui.auth of the configuration asks for")
             .into_response();
-        response.headers_mut().insert(WWW_AUTHENTICATE, auth.challenge());
+        for challenge in auth.challenges() {
+            response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         Some(response)
     }
 

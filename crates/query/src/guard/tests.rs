@@ -144,6 +144,20 @@ async fn bearer_credentials() {
     for bad in ["Bearer s3cre", "Bearer s3cret2", "Bearer", "s3cret", "Basic s3cret"] {
         assert_eq!(with(bad).await, StatusCode::UNAUTHORIZED, "{bad}");
     }
+    // What a browser sends after it has asked: any name, the token as the password.
+    let basic = |username: &str, password: &str| {
+        Auth::Basic { username: username.to_owned(), password: password.to_owned() }.header()
+    };
+    for name in ["", "ada"] {
+        assert_eq!(with(&basic(name, "s3cret")).await, StatusCode::OK, "{name}");
+        for bad in ["", "s3cre", "s3cret2", "x:s3cret"] {
+            assert_eq!(with(&basic(name, bad)).await, StatusCode::UNAUTHORIZED, "{name} {bad}");
+        }
+    }
+    assert_eq!(with("Basic czNjcmV0").await, StatusCode::UNAUTHORIZED, "without a colon it is no password");
+    let response = answer(guard(), request(&[("host", "localhost")], "/x")).await;
+    let challenges: Vec<_> = response.headers().get_all("www-authenticate").iter().collect();
+    assert_eq!(challenges, ["Bearer realm=\"rootspan\"", "Basic realm=\"rootspan\", charset=\"UTF-8\""]);
 }
 
 #[tokio::test]
