@@ -38,7 +38,8 @@ impl Scope<'_> {
     /// The whole trace, from the cache if it is fresh enough; 404 if there is none.
     pub(crate) fn trace(&self, id: &TraceId, freshness: Freshness) -> Result<Arc<LoadedTrace>, ApiError> {
         self.cache.load(self.store, id, &self.limits, freshness)?.ok_or_else(|| {
-            ApiError::not_found(format!("there is no trace {id}"))
+            let missing = self.store.missing().map(|missing| format!(" ({missing})")).unwrap_or_default();
+            ApiError::not_found(format!("there is no trace {id}{missing}"))
                 .hint("it may not have arrived yet, may not have been sampled, or is older than the retention")
         })
     }

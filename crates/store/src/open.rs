@@ -48,12 +48,13 @@ pub(crate) fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Op
         manifest.rewrite(&contents)?;
     }
     let shared = Shared::new(Arc::clone(&directory), options);
-    let (lost, set_aside_blocks) = clean(directory.as_ref(), &files, &mut contents, is_lost, &mut report)?;
+    let (lost, mut aside) = clean(directory.as_ref(), &files, &mut contents, is_lost, &mut report)?;
+    aside.extend(&files.damaged);
     if !lost.is_empty() {
         manifest.remove(lost.into_iter().collect())?;
     }
-    let damaged = files.damaged + set_aside_blocks;
-    shared.counters.damaged_blocks.store(damaged, std::sync::atomic::Ordering::Relaxed);
+    shared.counters.damaged_blocks.store(aside.len() as u64, std::sync::atomic::Ordering::Relaxed);
+    aside.into_iter().for_each(|hour| shared.add_set_aside(hour));
     let next_id = contents.next_id.max(files.next_id);
     let applied_through = contents.applied_through;
     let blocks = contents.blocks.into_values().map(|entry| Block::new(Arc::clone(&directory), entry)).collect();
@@ -100,15 +101,21 @@ struct BlockFiles {
     blocks: BTreeMap<String, u64>,
     sidecars: BTreeMap<String, u64>,
     unfinished: Vec<String>,
-    damaged: u64,
+    /// The hour of each that was set aside, if its name says it.
+    damaged: Vec<Option<u64>>,
     /// Above every id that a name mentions.
     next_id: u64,
 }
 
 impl BlockFiles {
     fn list(directory: &dyn Directory) -> Result<Self, OpenError> {
-        let mut files =
-            Self { blocks: BTreeMap::new(), sidecars: BTreeMap::new(), unfinished: Vec::new(), damaged: 0, next_id: 0 };
+        let mut files = Self {
+            blocks: BTreeMap::new(),
+            sidecars: BTreeMap::new(),
+            unfinished: Vec::new(),
+            damaged: Vec::new(),
+            next_id: 0,
+        };
         for Entry { name, length, is_folder } in directory.list(FOLDER).map_err(folder_error("read"))? {
             if is_folder {
                 continue;
@@ -119,7 +126,7 @@ impl BlockFiles {
             if name.contains(UNFINISHED) {
                 files.unfinished.push(name);
             } else if name.ends_with(DAMAGED) {
-                files.damaged += 1;
+                files.damaged.push(hour_of(&name));
             } else if let Some(block) = name.strip_suffix(checksum::SIDECAR_ENDING) {
                 files.sidecars.insert(block.to_owned(), length);
             } else if name.ends_with(ENDING) {
@@ -134,6 +141,11 @@ impl BlockFiles {
 fn id_of(name: &str) -> Option<u64> {
     let (_, behind) = name.split_once('-')?;
     behind.split('.').next()?.parse().ok()
+}
+
+/// The hour in such a name.
+fn hour_of(name: &str) -> Option<u64> {
+    name.split_once('-')?.0.parse().ok()
 }
 
 /// The manifest is lost or damaged: believes the footers of the blocks.
@@ -172,15 +184,15 @@ fn adopt(
 }
 
 /// Removes leftovers of interrupted seals and removals, and sets aside blocks whose files are not what the manifest
-/// says. Returns the ids of blocks that are gone, and how many were damaged.
+/// says. Returns the ids of blocks that are gone, and the hours of those that are damaged or missing.
 fn clean(
     directory: &dyn Directory,
     files: &BlockFiles,
     contents: &mut Contents,
     is_lost: bool,
     report: &mut OpenReport,
-) -> Result<(BTreeSet<u64>, u64), OpenError> {
-    let mut set_aside_blocks = 0;
+) -> Result<(BTreeSet<u64>, Vec<Option<u64>>), OpenError> {
+    let mut aside = Vec::new();
     let known: BTreeMap<String, u64> = contents.blocks.values().map(|entry| (entry.path(), entry.id)).collect();
     for name in &files.unfinished {
         remove(directory, &join(FOLDER, name))?;
@@ -193,7 +205,7 @@ fn clean(
         if is_lost {
             set_aside(directory, &path).map_err(folder_error("written"))?;
             report.repairs.push(format!("block {path} cannot be read; it was set aside as {path}{DAMAGED}"));
-            set_aside_blocks += 1;
+            aside.push(hour_of(name));
         } else {
             // Its seal was cut short, and the journal has its spans, or it has expired.
             checksum::remove(directory, &path).map_err(folder_error("written"))?;
@@ -217,11 +229,11 @@ fn clean(
                 report.repairs.push(format!("block {path} has the wrong length; it was set aside as {path}{DAMAGED}"));
             }
         }
-        set_aside_blocks += 1;
+        aside.push(hour_of(name));
         contents.blocks.remove(&id);
         lost.insert(id);
     }
-    Ok((lost, set_aside_blocks))
+    Ok((lost, aside))
 }
 
 fn remove(directory: &dyn Directory, path: &str) -> Result<(), OpenError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rootspan_model::ids::TraceId;
+use rootspan_model::time::UnixNanos;
 
 use crate::block::filter::{Filter, trace_hash};
 use crate::block::{Block, Caches};
@@ -70,6 +71,7 @@ impl<'a> Reading<'a> {
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound => {
                 if block.set_damaged() {
                     self.shared.counters.damaged_blocks.fetch_add(1, Ordering::Relaxed);
+                    self.shared.add_set_aside(Some(block.entry.hour));
                     self.work.report_damaged(block.entry.id, error.to_string());
                 }
                 *self.omitted.borrow_mut() = Some(format!("a damaged block was set aside: {error}"));
@@ -79,8 +81,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Why the answer is incomplete, if it is.
-    pub(crate) fn omitted(&self) -> Option<String> {
-        self.omitted.borrow().clone()
+    /// Why an answer about starts in this range is incomplete, if it is: also for blocks that earlier queries, or an
+    /// earlier process, found damaged.
+    pub(crate) fn missing(&self, start: Option<UnixNanos>, end: Option<UnixNanos>) -> Option<String> {
+        self.shared.missing(start, end).or_else(|| self.omitted.borrow().clone())
     }
 }

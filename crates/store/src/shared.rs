@@ -11,7 +11,7 @@ use crate::block::entry::BlockEntry;
 use crate::block::{Block, Caches};
 use crate::catalog::Catalog;
 use crate::store::{Options, StoreStatus};
-use crate::tail::{Tail, TailView};
+use crate::tail::{HOUR_NANOS, Tail, TailView};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     state: RwLock<State>,
     catalog: Mutex<Catalog>,
+    /// The hours of blocks that are set aside, one each; `None`: not known.
+    set_aside: Mutex<Vec<Option<u64>>>,
 }
 
 /// Everything that is searched. Changed in one step, so that a span is never seen twice or not at all.
@@ -67,6 +69,7 @@ impl Shared {
             counters: Counters::default(),
             state: RwLock::new(State { blocks: Arc::default(), tails: vec![Arc::default()] }),
             catalog: Mutex::default(),
+            set_aside: Mutex::default(),
         }
     }
 
@@ -145,6 +148,31 @@ impl Shared {
 
     pub(crate) fn has_block(&self, id: u64) -> bool {
         self.read().blocks.iter().any(|live| live.block.entry.id == id)
+    }
+
+    /// Remembers that a block of `hour` is not read.
+    pub(crate) fn add_set_aside(&self, hour: Option<u64>) {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).push(hour);
+    }
+
+    /// One sentence if blocks are set aside that may hold spans with such starts. What retention would have removed
+    /// meanwhile is not missed.
+    pub(crate) fn missing(&self, start: Option<UnixNanos>, end: Option<UnixNanos>) -> Option<String> {
+        let retention = u64::try_from(self.options.retention.as_nanos()).unwrap_or(u64::MAX);
+        let oldest_kept = self.now().0.saturating_sub(retention);
+        let from = start.map_or(0, |start| start.0).max(oldest_kept);
+        let until = end.map_or(u64::MAX, |end| end.0);
+        let may_hold = |hour: &Option<u64>| {
+            hour.is_none_or(|hour| {
+                (hour + 1).saturating_mul(HOUR_NANOS) > from && hour.saturating_mul(HOUR_NANOS) < until
+            })
+        };
+        let aside = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        match aside.iter().filter(|hour| may_hold(hour)).count() {
+            0 => None,
+            1 => Some("1 damaged block is set aside, and its spans are missing".to_owned()),
+            count => Some(format!("{count} damaged blocks are set aside, and their spans are missing")),
+        }
     }
 
     pub(crate) fn services(&self) -> BTreeSet<String> {

@@ -157,6 +157,12 @@ impl Store {
         search::search(&self.reading(&guard), request)
     }
 
+    /// One sentence if damaged blocks are set aside, so that a trace that is not found may have been in one of them.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        self.inner.shared.missing(None, None)
+    }
+
     /// Service names, sorted.
     #[must_use]
     pub fn services(&self) -> Vec<String> {

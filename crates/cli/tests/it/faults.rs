@@ -105,6 +105,9 @@ fn a_damaged_block_is_set_aside_and_the_others_are_served() {
     );
     let found = http::get(ui, "/api/v1/search?limit=1000").json();
     assert_eq!(found["traces"].as_array().map(Vec::len), Some(1), "{found}");
+    let said = "1 damaged block is set aside";
+    assert!(found["partial"].as_str().is_some_and(|partial| partial.contains(said)), "{found}");
+    assert!(trace(1).text().contains(said), "{}", trace(1).text());
     check_takes_more(&process);
     process.stop();
 
@@ -112,6 +115,8 @@ fn a_damaged_block_is_set_aside_and_the_others_are_served() {
     let mut process = site.start();
     process.expect("set aside");
     assert_eq!(api::status(process.ui())["damagedBlocks"], 1);
+    let found = http::get(process.ui(), "/api/v1/search?limit=1000").json();
+    assert!(found["partial"].as_str().is_some_and(|partial| partial.contains(said)), "still so: {found}");
     let metrics = http::get(process.address("metrics", "http"), "/metrics").text();
     assert!(
         metrics.lines().any(|line| line.starts_with("rootspan_store_damaged_blocks{") && line.ends_with(" 1")),

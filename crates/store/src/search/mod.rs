@@ -40,8 +40,8 @@ pub(crate) fn search(reading: &Reading<'_>, request: &SearchRequest) -> Result<S
     let plan = Plan::new(request)?;
     let mut found = Found::new(request);
     let outcome = found.gather(reading, &plan);
-    let partial = match outcome {
-        Ok(()) => reading.omitted(),
+    let limited = match outcome {
+        Ok(()) => None,
         // What was found is better than nothing, and the answer says that it is not all.
         Err(error @ (QueryError::Deadline(_) | QueryError::Budget(_))) if !found.latest.is_empty() => {
             reading.guard.lift();
@@ -50,7 +50,12 @@ pub(crate) fn search(reading: &Reading<'_>, request: &SearchRequest) -> Result<S
         }
         Err(error) => return Err(error),
     };
-    found.page(reading, partial)
+    let mut page = found.page(reading)?;
+    // Only now: looking the traces up may have found more damage.
+    let missing = reading.missing(request.start, request.end);
+    let reasons: Vec<String> = limited.into_iter().chain(missing).collect();
+    page.partial = (!reasons.is_empty()).then(|| reasons.join("; "));
+    Ok(page)
 }
 
 /// Candidates so far.
@@ -203,7 +208,7 @@ impl Found {
         Ok(())
     }
 
-    fn page(self, reading: &Reading<'_>, partial: Option<String>) -> Result<SearchPage, QueryError> {
+    fn page(self, reading: &Reading<'_>) -> Result<SearchPage, QueryError> {
         let mut eligible = self.eligible(None);
         let has_more = eligible.len() > self.limit || !self.is_exhausted;
         eligible.truncate(self.limit);
@@ -218,7 +223,7 @@ impl Found {
         let last = eligible.last().filter(|_| has_more);
         let next =
             last.map(|(trace_id, latest)| Cursor { latest_matching_start: UnixNanos(*latest), trace_id: *trace_id });
-        Ok(SearchPage { traces, next, partial: partial.or_else(|| reading.omitted()) })
+        Ok(SearchPage { traces, next, partial: None })
     }
 }
 

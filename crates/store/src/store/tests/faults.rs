@@ -10,9 +10,10 @@ use rootspan_journal::directory::Directory;
 use rootspan_journal::directory::faulty::{Faults, FaultyDirectory};
 use rootspan_journal::directory::memory::{MemoryDirectory, Survival};
 use rootspan_model::time::UnixNanos;
+use rootspan_traceql::parser::parse;
 
 use super::{checkout, ingest, limits, open, options, search, trace};
-use crate::store::{IngestError, OpenError, Options, QueryError, QueryLimits, Store};
+use crate::store::{IngestError, OpenError, Options, QueryError, QueryLimits, SearchRequest, Store};
 use crate::testing::{NOW, TestSpan, batch, content, trace_id};
 
 const HOUR: u64 = 3_600_000_000_000;
@@ -43,12 +44,35 @@ fn a_damaged_block_is_set_aside_and_the_rest_works() {
     assert!(trace(&store, 1).is_some());
     assert_eq!(store.status().damaged_blocks, 1);
     assert_eq!(search(&store, "{}").traces.len(), 1);
+    check_says_what_is_missing(&store);
     store.close().expect("the store closes");
     drop(store);
     assert_eq!(names(&disk, ".damaged"), [format!("{damaged}.damaged")]);
     let (store, _) = open(&directory);
     assert_eq!((store.status().damaged_blocks, store.status().blocks), (1, 1));
     assert_eq!(search(&store, "{}").traces.len(), 1);
+    check_says_what_is_missing(&store);
+    // When retention would have removed it, nothing is missing any more.
+    store.close().expect("the store closes");
+    drop(store);
+    let later = Options { clock: Arc::new(|| UnixNanos(NOW + 72 * HOUR)), ..options() };
+    let (store, _) = Store::open(directory, later).expect("the store opens");
+    assert_eq!(store.missing(), None);
+}
+
+/// The block of the hour before [`NOW`] is set aside.
+fn check_says_what_is_missing(store: &Store) {
+    let said = Some("1 damaged block is set aside, and its spans are missing".to_owned());
+    assert_eq!(store.missing(), said);
+    let this_hour = NOW - NOW % HOUR;
+    let ranges = [(None, None, true), (Some(this_hour), None, false), (Some(this_hour - 1), None, true)];
+    for (start, end, is_partial) in ranges.into_iter().chain([(None, Some(this_hour - HOUR), false)]) {
+        let query = parse("{}").expect("a valid query");
+        let (start, end) = (start.map(UnixNanos), end.map(UnixNanos));
+        let page = store.search(&SearchRequest { query, start, end, limit: 20, after: None }, &limits());
+        let partial = page.expect("the search works").partial;
+        assert_eq!(partial, said.clone().filter(|_| is_partial), "{start:?} {end:?}");
+    }
 }
 
 #[test]
