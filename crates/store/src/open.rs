@@ -226,7 +226,12 @@ fn clean(
             None => report.repairs.push(format!("block {path} is missing; its spans are lost")),
             Some(_) => {
                 set_aside(directory, &path).map_err(folder_error("written"))?;
-                report.repairs.push(format!("block {path} has the wrong length; it was set aside as {path}{DAMAGED}"));
+                let reason = if files.sidecars.contains_key(name) {
+                    "has the wrong length".to_owned()
+                } else {
+                    format!("cannot be checked: its checksums ({}) are missing", checksum::sidecar(&path))
+                };
+                report.repairs.push(format!("block {path} {reason}; it was set aside as {path}{DAMAGED}"));
             }
         }
         aside.push(hour_of(name));

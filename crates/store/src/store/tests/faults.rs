@@ -141,6 +141,22 @@ fn a_missing_block_is_one_sentence() {
 }
 
 #[test]
+fn missing_checksums_are_not_called_a_wrong_length() {
+    let disk = MemoryDirectory::new();
+    let directory: Arc<dyn Directory> = Arc::new(disk.clone());
+    let (store, _) = open(&directory);
+    ingest(&store, batch(&[one(1, NOW)])).expect("the batch is taken");
+    store.close().expect("the store closes");
+    drop(store);
+    let path = format!("blocks/{}", names(&disk, ".parquet").remove(0));
+    disk.remove(&format!("{path}.crc")).expect("the file is removed");
+    let (store, report) = open(&directory);
+    let reason = format!("cannot be checked: its checksums ({path}.crc) are missing");
+    assert_eq!(report.repairs, [format!("block {path} {reason}; it was set aside as {path}.damaged")]);
+    assert!(search(&store, "{}").partial.is_some());
+}
+
+#[test]
 fn a_full_disk_refuses_and_recovers() {
     let disk = MemoryDirectory::new();
     let directory: Arc<dyn Directory> = Arc::new(disk.clone());
