@@ -8,6 +8,7 @@
 //! ingest_bench columns FILE                                 what each column of a block takes
 //! ```
 #![expect(clippy::print_stdout, reason = "a command's result")]
+#![expect(clippy::disallowed_methods, reason = "a program has a clock")]
 
 use std::error::Error;
 use std::fs::File;

@@ -73,6 +73,50 @@ async fn records_become_spans_and_bad_ones_are_skipped() {
 }
 
 #[tokio::test]
+async fn real_time_lines_and_packed_envelopes_come_in_by_the_same_door() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let lines: Vec<&str> = include_str!("../../../../testdata/cloudfront/real-time.tsv").lines().collect();
+    let answer = http(address, "POST", "/", &[KEY, ID], &delivery(&lines)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let envelopes = include_bytes!("../../../../testdata/cloudfront/firehose-cloudwatch.json");
+    let answer = http(address, "POST", "/", &[KEY, ID], envelopes).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(started.ledger().receivers[1].accepted, lines.len() as u64);
+    let printed = started.printed();
+    assert!(printed.contains("09d64ae8d7628a6968e3f996796f3f63"), "{printed}");
+    // The envelope has what our function logged of the first request, which is joined with nothing.
+    let metrics = http(started.address("metrics", "http"), "GET", "/metrics", &[], b"").await.text();
+    for (outcome, count) in [("span_derived_ids", 3), ("function_log", 1), ("bad", 0)] {
+        let line =
+            format!("rootspan_cloudfront_records_total{{receiver=\"cloudfront\",outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    started.finish().await;
+}
+
+#[tokio::test]
+async fn a_packed_record_is_unpacked_within_the_limit_and_once() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let bomb = gzip(&vec![b' '; 4 << 20]);
+    let nested = gzip(&gzip(record("one", "-").as_bytes()));
+    let good = gzip(record("two", "-").as_bytes());
+    let records: Vec<Value> =
+        [&bomb, &nested, &good].iter().map(|data| json!({"data": STANDARD.encode(data)})).collect();
+    let body = json!({"requestId": ID.1, "timestamp": 1_789_380_991_599_u64, "records": records}).to_string();
+    let answer = http(address, "POST", "/", &[KEY, ID], body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(started.ledger().receivers[1].accepted, 1);
+    let metrics = http(started.address("metrics", "http"), "GET", "/metrics", &[], b"").await.text();
+    assert!(
+        metrics.contains("rootspan_cloudfront_records_total{receiver=\"cloudfront\",outcome=\"bad\"} 2\n"),
+        "{metrics}"
+    );
+    started.finish().await;
+}
+
+#[tokio::test]
 async fn a_delivery_comes_in_only_with_the_key() {
     let started = start().await;
     let address = started.address("cloudfront", "http");

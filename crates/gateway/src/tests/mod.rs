@@ -32,7 +32,17 @@ receivers:
     protocols:
       grpc: {endpoint: '127.0.0.1:0', max_recv_msg_size_mib: 1}
       http: {endpoint: '127.0.0.1:0', max_request_body_size: 1MiB}
-  cloudfront: {endpoint: '127.0.0.1:0', access_key: open sesame, routes: ['/api/items/{id}'], max_request_body_size: 1MiB}
+  cloudfront:
+    endpoint: 127.0.0.1:0
+    access_key: open sesame
+    routes: ['/api/items/{id}']
+    max_request_body_size: 1MiB
+    real_time_fields: [timestamp, c-ip, time-to-first-byte, sc-status, sc-bytes, cs-method, cs-protocol, cs-host,
+      cs-uri-stem, cs-bytes, x-edge-location, x-edge-request-id, x-host-header, time-taken,
+      cs-protocol-version, cs-user-agent, cs-uri-query, x-edge-response-result-type,
+      x-forwarded-for, ssl-protocol, x-edge-result-type, c-port, x-edge-detailed-result-type,
+      c-country, cache-behavior-path-pattern, cs-headers, primary-distribution-id, origin-fbl,
+      origin-lbl, asn]
 exporters:
   debug: {verbosity: normal}
 extensions:

@@ -11,16 +11,13 @@ use hyper::body::Incoming;
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpStream;
 
-use rootspan_model::conventions::cloudfront;
-use rootspan_wire::cloudfront::span::{Encoder, Outcome, Settings, Unplaced};
-use rootspan_wire::cloudfront::{ReadOptions, read_json};
+use rootspan_wire::cloudfront::Reader;
+use rootspan_wire::cloudfront::span::Settings;
 use rootspan_wire::firehose;
-use rootspan_wire::otlp::view::AnyValue;
 
 use super::CloudFrontConfig;
+use super::delivery::{Delivery, Source, Tally};
 use crate::ack::Refusal;
-use crate::batch::Batch;
-use crate::budget::PaidBuffer;
 use crate::clock::Clock;
 use crate::config::values::Secret;
 use crate::ledger::RefusalReason;
@@ -31,8 +28,6 @@ use crate::net::stop::Stop;
 use crate::runtime::ingress::Ingress;
 use crate::tasks;
 
-/// Spans of one delivery are sent in batches of about this length; a short record makes a longer span.
-const BATCH_BYTES: usize = 4 << 20;
 /// Longest access key that Firehose sends.
 const MAX_KEY_BYTES: usize = 4096;
 
@@ -41,6 +36,7 @@ pub(super) struct Server {
     ingress: Ingress,
     access_key: Secret,
     settings: Settings,
+    reader: Reader,
     max_body_bytes: usize,
     clock: Clock,
     counters: Arc<Counters>,
@@ -56,18 +52,7 @@ pub(super) struct Counters {
     no_request_id: AtomicU64,
     unknown_trace: AtomicU64,
     no_time: AtomicU64,
-}
-
-/// What became of the records of one delivery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    spans: u64,
-    derived: u64,
-    sampled_out: u64,
-    bad: u64,
-    no_request_id: u64,
-    unknown_trace: u64,
-    no_time: u64,
+    function_log: AtomicU64,
 }
 
 /// A delivery that was not taken.
@@ -82,6 +67,7 @@ impl Server {
             ingress,
             access_key: config.access_key.clone(),
             settings: config.span_settings(),
+            reader: config.reader(),
             max_body_bytes: usize::try_from(config.max_request_body_size.0).unwrap_or(usize::MAX),
             clock,
             counters: Arc::default(),
@@ -104,6 +90,7 @@ impl Server {
             (&counters.no_request_id, tally.no_request_id),
             (&counters.unknown_trace, tally.unknown_trace),
             (&counters.no_time, tally.no_time),
+            (&counters.function_log, tally.function_log),
         ] {
             counter.fetch_add(records, Ordering::Relaxed);
         }
@@ -129,6 +116,7 @@ impl Counters {
             ("no_request_id", read(&self.no_request_id)),
             ("unknown_trace", read(&self.unknown_trace)),
             ("no_time", read(&self.no_time)),
+            ("function_log", read(&self.function_log)),
         ]
     }
 }
@@ -173,10 +161,10 @@ async fn receive(
     let body = collect(body, limit, budget).await.map_err(|error| body_refused(server, error))?;
     let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(server, error))?;
     let worker = Arc::clone(server);
-    let read = tasks::blocking("read delivery", move || read_delivery(&body, &worker)).await;
-    let Some(delivery) = read else { return Err(malformed(server, "the delivery could not be read")) };
-    let delivery = delivery?;
-    *request_id = delivery.request_id;
+    let read = tasks::blocking("read delivery", move || read_delivery(body.as_ref(), &worker)).await;
+    let Some(read) = read else { return Err(malformed(server, "the delivery could not be read")) };
+    let (id, delivery) = read?;
+    *request_id = id;
     for batch in delivery.batches {
         server.ingress.send(batch).await.map_err(unavailable)?;
     }
@@ -184,58 +172,17 @@ async fn receive(
     Ok(())
 }
 
-/// What was read of one delivery.
-struct Delivery {
-    request_id: String,
-    batches: Vec<Batch>,
-    tally: Tally,
-}
-
-/// Reads all records; the batches are paid for as they are made.
-fn read_delivery(body: &PaidBuffer, server: &Server) -> Result<Delivery, Refused> {
-    let request = firehose::Request::parse(body.as_ref()).map_err(|error| malformed(server, &error.to_string()))?;
-    let mut delivery =
-        Delivery { request_id: request.request_id.clone().into_owned(), batches: Vec::new(), tally: Tally::default() };
-    let mut encoder = Encoder::new(&server.settings);
-    for data in request.records() {
-        let Ok(data) = data else {
-            delivery.tally.bad += 1;
-            continue;
-        };
-        for record in read_json(&data, ReadOptions::default()) {
-            let Ok(record) = record else {
-                delivery.tally.bad += 1;
-                continue;
-            };
-            match encoder.push(&record) {
-                Outcome::Span => {}
-                Outcome::SampledOut => delivery.tally.sampled_out += 1,
-                Outcome::Unplaced(Unplaced::NoRequestId) => delivery.tally.no_request_id += 1,
-                Outcome::Unplaced(Unplaced::UnknownTrace) => delivery.tally.unknown_trace += 1,
-                Outcome::Unplaced(Unplaced::NoTime) => delivery.tally.no_time += 1,
-            }
-            if encoder.byte_count() >= BATCH_BYTES {
-                delivery.add(std::mem::replace(&mut encoder, Encoder::new(&server.settings)), server)?;
-            }
-        }
-    }
-    delivery.add(encoder, server)?;
-    Ok(delivery)
-}
-
-impl Delivery {
-    fn add(&mut self, encoder: Encoder<'_>, server: &Server) -> Result<(), Refused> {
-        let batch = encoder.finish();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        self.tally.spans += batch.span_count() as u64;
-        let derived = |context| matches!(context, Some(AnyValue::String(cloudfront::context::DERIVED)));
-        self.tally.derived +=
-            batch.spans().filter(|item| derived(item.span.attribute(cloudfront::CONTEXT))).count() as u64;
-        self.batches.push(server.ingress.pay(batch).map_err(unavailable)?);
-        Ok(())
-    }
+/// Reads all records of a body; gives Firehose's id of the request, too.
+fn read_delivery(body: &[u8], server: &Server) -> Result<(String, Delivery), Refused> {
+    let request = firehose::Request::parse(body).map_err(|error| malformed(server, &error.to_string()))?;
+    let source = Source {
+        reader: &server.reader,
+        settings: &server.settings,
+        ingress: &server.ingress,
+        max_bytes: server.max_body_bytes,
+    };
+    let delivery = Delivery::read(request.records(), &source).map_err(unavailable)?;
+    Ok((request.request_id.clone().into_owned(), delivery))
 }
 
 fn unavailable(refusal: Refusal) -> Refused {

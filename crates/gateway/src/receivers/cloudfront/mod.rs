@@ -9,11 +9,14 @@
 //!     routes: ["/api/items/{id}", "/static/*"]
 //! ```
 
+mod delivery;
 mod firehose;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rootspan_wire::cloudfront::Columns;
+use rootspan_wire::cloudfront::Reader;
 use rootspan_wire::cloudfront::span::{self, Route, Settings};
 
 use crate::clock::Clock;
@@ -44,6 +47,11 @@ config! {
         trust: TrustSetting = "restart",
         /// What is kept of the viewer.
         privacy: PrivacyConfig,
+        /// The fields of log lines that come without a header, in the order of delivery: those of real-time logs, as
+        /// the API's answer lists them.
+        real_time_fields: Option<LineFields>,
+        /// Undo percent-encoding of the values in JSON records.
+        percent_decode_json: bool = "false",
         /// Longest body, as sent and decompressed; Firehose sends up to 64 MiB.
         max_request_body_size: ByteSize = "64MiB",
     }
@@ -59,6 +67,25 @@ config! {
         trust_forwarded_for: bool = "false",
         /// Query parameters whose values are kept.
         query_values: Vec<String>,
+    }
+}
+
+/// `real_time_fields`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineFields(Columns);
+
+impl Decode for LineFields {
+    const KIND: &'static str = "a list of CloudFront's field names";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let names = Vec::<String>::decode(node, problems)?;
+        match Columns::new(&names) {
+            Ok(columns) => Some(Self(columns)),
+            Err(invalid) => {
+                problems.error(&node.position, format!("these fields cannot be read: {invalid}"));
+                None
+            }
+        }
     }
 }
 
@@ -90,6 +117,14 @@ impl Decode for ClientAddressSetting {
 }
 
 impl CloudFrontConfig {
+    /// What reads deliveries.
+    fn reader(&self) -> Reader {
+        Reader {
+            line_fields: self.real_time_fields.as_ref().map(|fields| fields.0.clone()),
+            percent_decode_json: self.percent_decode_json,
+        }
+    }
+
     /// What the spans are like.
     fn span_settings(&self) -> Settings {
         Settings {
