@@ -97,11 +97,15 @@ impl Shared {
     /// Adds a seal's blocks and drops the tail they were made of.
     pub(crate) fn replace_tail(&self, tail: Option<&Arc<Tail>>, blocks: Vec<Block>) {
         let mut live: Vec<Arc<LiveBlock>> = Vec::with_capacity(blocks.len());
+        let newest = match tail {
+            Some(tail) => tail.figures().newest_start,
+            None => blocks.iter().map(|block| newest_start(&block.entry, self.now())).max().unwrap_or(0),
+        };
+        self.counters.newest_start.fetch_max(newest, Ordering::Relaxed);
         {
             let mut catalog = self.catalog();
             for mut block in blocks {
                 let operations = catalog.add(&std::mem::take(&mut block.entry.operations));
-                self.counters.newest_start.fetch_max(block.entry.max_start, Ordering::Relaxed);
                 live.push(Arc::new(LiveBlock { block, operations }));
             }
         }
@@ -230,4 +234,10 @@ impl Shared {
     fn catalog(&self) -> MutexGuard<'_, Catalog> {
         self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The latest start in a block, without what clocks that were ahead claimed: a block's hour is at most the one after
+/// its spans were received.
+fn newest_start(entry: &BlockEntry, now: UnixNanos) -> u64 {
+    entry.max_start.min((entry.hour + 1).saturating_mul(HOUR_NANOS)).min(now.0)
 }

@@ -354,7 +354,7 @@ pub struct StoreStatus {
     pub bytes_on_disk: u64,
     /// [`Options::max_bytes`].
     pub max_bytes: Option<u64>,
-    /// Start of the newest span.
+    /// Start of the newest span; spans that claim to begin after they were received count from then.
     pub newest_span_start: Option<UnixNanos>,
     /// When a batch was last accepted.
     pub last_ingest: Option<UnixNanos>,

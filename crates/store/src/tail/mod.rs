@@ -140,7 +140,9 @@ impl Tail {
         figures.bytes += batch.memory_bytes();
         figures.oldest.get_or_insert(received);
         figures.through = sequence;
-        figures.newest_start = kept.iter().fold(figures.newest_start, |newest, span| newest.max(span.start));
+        // A clock that is ahead must not hide that nothing comes in any more.
+        let seen = kept.iter().map(|span| span.start.min(received.0));
+        figures.newest_start = seen.fold(figures.newest_start, u64::max);
         inner.batches.push(Arc::new(TailBatch { batch, spans: kept }));
         new
     }

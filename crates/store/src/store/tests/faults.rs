@@ -208,6 +208,29 @@ fn a_seal_that_fails_is_tried_again() {
     store.close().expect("the store closes");
 }
 
+/// A clock that is ahead must not hide that nothing comes in any more.
+#[test]
+fn the_newest_span_is_never_newer_than_its_reception() {
+    const DAY: u64 = 24 * HOUR;
+    let now = Arc::new(AtomicU64::new(NOW));
+    let clock = Arc::clone(&now);
+    let options = Options { clock: Arc::new(move || UnixNanos(clock.load(Ordering::Relaxed))), ..options() };
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let (store, _) = Store::open(Arc::clone(&directory), options.clone()).expect("the store opens");
+    ingest(&store, batch(&[one(1, NOW - 5)])).expect("the batch is taken");
+    assert_eq!(store.status().newest_span_start, Some(UnixNanos(NOW - 5)));
+    ingest(&store, batch(&[one(2, NOW + 400 * DAY)])).expect("the batch is taken");
+    assert_eq!(store.status().newest_span_start, Some(UnixNanos(NOW)));
+    now.store(NOW + HOUR / 2, Ordering::Relaxed);
+    store.close().expect("the store closes");
+    assert_eq!(store.status().newest_span_start, Some(UnixNanos(NOW)), "sealing changes nothing");
+    drop(store);
+    now.store(NOW + DAY, Ordering::Relaxed);
+    let (store, _) = Store::open(directory, options).expect("the store opens");
+    let newest = store.status().newest_span_start.expect("there are spans").0;
+    assert!(newest <= NOW + 2 * HOUR, "its hour is what is known: {newest}");
+}
+
 #[test]
 fn retention_removes_whole_hours() {
     let now = Arc::new(AtomicU64::new(NOW));
