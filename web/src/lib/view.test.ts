@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encode, makeView } from './fixture';
+import { buildModel } from './model';
 import { decodeView, NO_PARENT, rowOfSpanId, spanIdOf, ViewError } from './view';
 
 const SPANS = [
@@ -39,6 +40,24 @@ describe('decodeView', () => {
     for (let length = 0; length < whole.byteLength - 8; length++) {
       expect(() => decodeView(whole.slice(0, length)), `cut at ${length}`).toThrow();
     }
+  });
+
+  it('reads a shift for every one of 100,000 spans, each looked at once', () => {
+    const count = 100_000;
+    const spans = Array.from({ length: count }, (_, i) => ({ parent: i === 0 ? -1 : 0, service: 'downstream', name: 'work', start: i, duration: 1, flags: 8 }));
+    const buffer = encode(spans, [], spans.map((_, i) => [i, -i]));
+    const view = decodeView(buffer);
+    expect(view.header.shifts.length).toBe(count);
+    let reads = 0;
+    view.header.shifts = new Proxy(view.header.shifts, {
+      get: (shifts, key) => {
+        if (typeof key === 'string' && /^\d+$/.test(key)) reads += 1;
+        return Reflect.get(shifts, key);
+      },
+    });
+    const { shiftOf } = buildModel(view);
+    expect(reads).toBe(count);
+    expect([shiftOf.size, shiftOf.get(1), shiftOf.get(count - 1)]).toEqual([count, -1, 1 - count]);
   });
 
   it('refuses another format and references that lead nowhere', () => {
