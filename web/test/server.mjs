@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSpan, encodeSummary, encodeView } from './encode.mjs';
-import { checkout, hit, hostile, large, skewed } from './traces.mjs';
+import { checkout, hit, hostile, large, loop, skewed } from './traces.mjs';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
@@ -20,6 +20,7 @@ export function makeTraces(now) {
     good: checkout(3, { startMillis: now - 65_000 }),
     skewed: skewed(4, now - 90_000),
     hostile: hostile(5, now - 120_000),
+    loop: loop(8, 20_000, now - 300_500),
     hit: hit(7, now - 130_000),
     large: large(6, 20_000, now - 300_000),
   };

@@ -164,6 +164,20 @@ export function large(seed, count, startMillis) {
   return finish({ id: hex(seed, 32), startMillis, spans, segments, notices: [], shifts: [], rootMissing: false });
 }
 
+/** One span that calls `count` times, one call after another: one fold, and a critical path of twice as many pieces. */
+export function loop(seed, count, startMillis) {
+  const spans = [span(-1, 'upstream', 'POST /sync', LANE.service, KIND.server, 0, 60_000, { flags: FLAG.root })];
+  const segments = [];
+  const length = 60_000 / count;
+  for (let i = 0; i < count; i++) {
+    const at = i * length;
+    const call = spans.push(span(0, 'upstream', 'SELECT items', LANE.database, KIND.client, at, length / 2)) - 1;
+    segments.push({ row: call, kind: SEGMENT.db, start: at * MS, end: (at + length / 2) * MS });
+    segments.push({ row: 0, kind: SEGMENT.self, start: (at + length / 2) * MS, end: (at + length) * MS });
+  }
+  return finish({ id: hex(seed, 32), startMillis, spans, segments, notices: [], shifts: [], rootMissing: false });
+}
+
 /** Marks the path, sorts its pieces and adds up. */
 function finish(trace) {
   const { spans, segments } = trace;

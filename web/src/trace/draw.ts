@@ -1,4 +1,5 @@
-// Draws the bars of the rows in sight. O(rows in sight), whatever the size of the trace.
+// Draws the bars of the rows in sight. So many marks as there are rows and pixels for, whatever the size of the trace: what
+// falls on the same pixels is one mark.
 
 import type { Palette } from '../lib/colours';
 import { serviceColour } from '../lib/colours';
@@ -99,7 +100,7 @@ class Painter {
       this.#context.fillStyle = palette.error;
       this.#context.fillRect(left, y + BAR_TOP + BAR_HEIGHT, right - left, 2);
     }
-    this.#path(row, y);
+    this.#path([row], y);
     this.#context.globalAlpha = 1;
     this.#eventMarks(row, right, y, flags);
     this.#label(durationOf(view, row), left, right, y, (flags & Flag.error) !== 0);
@@ -118,12 +119,12 @@ class Painter {
     let drawnTo = -1;
     for (const member of fold.members) {
       const [from, to] = this.#extent(starts[member], starts[member] + model.view.duration[member]);
-      if (to <= drawnTo) continue;
+      if (to < drawnTo + 1) continue;
       const x = Math.max(from, drawnTo);
       this.#context.fillRect(x, y + BAR_TOP + 2, Math.max(to - x - 0.5, 1), BAR_HEIGHT - 4);
       drawnTo = to;
     }
-    if (fold.onPath) for (const member of fold.members) this.#path(member, y);
+    if (fold.onPath) this.#path(fold.members, y);
     this.#context.globalAlpha = 1;
     this.#label(`${formatDuration(fold.total)} in all`, left, right, y, fold.errors > 0);
   }
@@ -133,8 +134,7 @@ class Painter {
     const gap = model.gaps[index];
     const context = this.#context;
     const middle = y + ROW_HEIGHT / 2;
-    for (const segment of gap.segments) {
-      const [left, right] = this.#segmentExtent(segment);
+    for (const [left, right] of this.#merged(gap.segments)) {
       context.strokeStyle = palette.textDim;
       context.lineWidth = 4;
       context.setLineDash([2, 3]);
@@ -167,12 +167,10 @@ class Painter {
   }
 
   /** The critical path: a line along the bar, with a halo so that it shows on every colour. */
-  #path(row: number, y: number): void {
+  #path(rows: Iterable<number>, y: number): void {
     const { model, palette } = this.#scene;
     const middle = y + BAR_TOP + BAR_HEIGHT / 2;
-    for (let i = model.segmentFrom[row]; i < model.segmentFrom[row + 1]; i++) {
-      const [left, right] = this.#segmentExtent(model.segmentOrder[i]);
-      if (right < -SIDE || left > this.#scene.width + SIDE) continue;
+    for (const [left, right] of this.#merged(segmentsOf(model, rows))) {
       this.#context.fillStyle = palette.bg;
       this.#context.fillRect(left, middle - 3, right - left, 6);
       this.#context.fillStyle = palette.path;
@@ -185,7 +183,13 @@ class Painter {
     const context = this.#context;
     context.fillStyle = palette.text;
     if (events?.row === row) {
-      for (const time of events.times) diamond(context, this.#x(time), y + BAR_TOP, 4);
+      let last = -Infinity;
+      for (const time of events.times) {
+        const x = this.#x(time);
+        if (Math.abs(x - last) < 1) continue;
+        diamond(context, x, y + BAR_TOP, 4);
+        last = x;
+      }
     } else if (flags & Flag.hasEvents) {
       diamond(context, right, y + BAR_TOP, 3);
     }
@@ -224,8 +228,31 @@ class Painter {
     return this.#extent(model.view.segmentStart[segment] - shift, model.view.segmentEnd[segment] - shift);
   }
 
+  /** Stretches on screen of segments in the order of time; those that touch are one. */
+  *#merged(segments: Iterable<number>): Generator<[number, number]> {
+    let run: [number, number] | undefined;
+    for (const segment of segments) {
+      const [left, right] = this.#segmentExtent(segment);
+      if (right < -SIDE || left > this.#scene.width + SIDE) continue;
+      if (run !== undefined && left <= run[1] + 1 && right >= run[0] - 1) {
+        run = [Math.min(run[0], left), Math.max(run[1], right)];
+      } else {
+        if (run !== undefined) yield run;
+        run = [left, right];
+      }
+    }
+    if (run !== undefined) yield run;
+  }
+
   #colour(row: number): string {
     return this.#scene.palette.service[serviceColour(serviceOf(this.#scene.model.view, row))];
+  }
+}
+
+/** Critical-path segments of rows. */
+function* segmentsOf(model: TraceModel, rows: Iterable<number>): Generator<number> {
+  for (const row of rows) {
+    for (let i = model.segmentFrom[row]; i < model.segmentFrom[row + 1]; i++) yield model.segmentOrder[i];
   }
 }
 

@@ -19,6 +19,44 @@ function frames(page, act) {
   }, act.toString());
 }
 
+/** Counts what is drawn on canvases, in `window.drawn`. */
+function countDrawing() {
+  window.drawn = 0;
+  const canvas = CanvasRenderingContext2D.prototype;
+  for (const name of ['fillRect', 'strokeRect', 'fillText', 'stroke', 'fill', 'drawImage']) {
+    const draw = canvas[name];
+    canvas[name] = function counted(...args) {
+      window.drawn += 1;
+      return draw.apply(this, args);
+    };
+  }
+}
+
+/** The most marks and rows of any frame while `act` runs in the page, and what is in sight. */
+function mostInAFrame(page, act) {
+  return page.evaluate(async (source) => {
+    const step = new Function(`return ${source}`)();
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const grid = document.querySelector('[role=treegrid]');
+    const most = { drawn: 0, frames: 0, rows: 0, inSight: Math.ceil(grid.clientHeight / 24) + 1, width: grid.clientWidth };
+    for (let i = 0; i < 40; i++) {
+      step(i);
+      await frame();
+      await frame();
+      most.drawn = Math.max(most.drawn, window.drawn);
+      most.frames += window.drawn > 0 ? 1 : 0;
+      most.rows = Math.max(most.rows, document.querySelectorAll('[role=row]').length);
+      window.drawn = 0;
+    }
+    return most;
+  }, act.toString());
+}
+
+const scroll = (i) => { document.querySelector('[role=treegrid]').scrollTop = i * 700; };
+const zoom = (i) => { window.dispatchEvent(new KeyboardEvent('keydown', { key: i % 8 < 4 ? 'ArrowUp' : 'ArrowDown', ctrlKey: true })); };
+/** Bar with pattern, path with halo, error, event, label with ground, axis: no row needs more marks. */
+const MARKS_A_ROW = 12;
+
 const at = (times, share) => times[Math.min(times.length - 1, Math.floor(times.length * share))].toFixed(1);
 
 export const pathTests = [
@@ -55,5 +93,25 @@ export const pathTests = [
     await page.waitForFunction(() => document.querySelector('[role=row][aria-selected=true]') !== null);
     await page.keyboard.press('e');
     assert.match(await page.locator('[role=row][aria-selected=true]').getAttribute('aria-label'), /error/);
+  }],
+
+  ['path: a frame draws what is in sight, not what is in the trace', async ({ open, url, traces }) => {
+    const page = await open();
+    await page.addInitScript(countDrawing);
+    // A step may end in two drawings.
+    const ofRows = ({ inSight }) => 2 * MARKS_A_ROW * inSight;
+    // One span and one fold, each with a mark for every pixel at most.
+    const ofPixels = ({ width }) => 2 * 2 * width;
+    for (const [name, act, bound] of [['large', scroll, ofRows], ['large', zoom, ofRows], ['loop', zoom, ofPixels]]) {
+      await page.goto(`${url}/trace/${traces[name].id}`);
+      await page.getByRole('row').nth(1).waitFor();
+      // What is drawn once, when the page opens, does not count.
+      await mostInAFrame(page, () => {});
+      const most = await mostInAFrame(page, act);
+      const what = `${name}, ${act.name}: ${JSON.stringify(most)}`;
+      assert.ok(most.frames > 10, `something was drawn; ${what}`);
+      assert.ok(most.rows <= most.inSight, `only rows in sight are in the page; ${what}`);
+      assert.ok(most.drawn <= bound(most), `at most ${bound(most)} marks; ${what}`);
+    }
   }],
 ];
