@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rootspan_demo::scenario::Scenario;
 
 /// Traces that begin at the CDN.
@@ -12,6 +13,21 @@ use rootspan_demo::scenario::Scenario;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// What the command line says; a mistake ends the process with clap's message.
+    pub(crate) fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Command::Demo(demo) = &mut arguments.command
+            && let Some(matches) = matches.subcommand_matches("demo")
+        {
+            let is_given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+            demo.given = matches.ids().filter(is_given).map(|id| id.as_str().replace('_', "-")).collect();
+        }
+        arguments
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,13 +71,13 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "NAME", default_value = "steady", help = scenario_help())]
     pub(crate) scenario: Scenario,
     /// Send this many requests instead of a steady stream
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) requests: Option<u64>,
     /// After the requests compare every trace with the CDN's ledger, print the result and exit
     #[arg(long, requires = "requests")]
     pub(crate) exit: bool,
     /// Requests a second of the steady stream
-    #[arg(long, value_name = "N", default_value_t = 4.0)]
+    #[arg(long, value_name = "N", default_value_t = 4.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// Share of requests that the edge function samples, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
@@ -96,6 +112,17 @@ pub(crate) struct DemoArguments {
     /// Address of the gateway's own metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8888")]
     pub(crate) metrics: SocketAddr,
+    /// The options that the user wrote: only defaults may move to other ports.
+    #[arg(skip)]
+    pub(crate) given: Vec<String>,
+}
+
+/// A number of requests a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
+        Ok(_) | Err(_) => Err("it must be a number above 0".to_owned()),
+    }
 }
 
 fn scenario_help() -> String {

@@ -101,8 +101,8 @@ impl Stage {
         let (otlp_grpc, otlp_http) = (address("otlp", "grpc")?, address("otlp", "http")?);
         let services = moving(async || {
             Services::start(services::Config {
-                upstream: free(arguments.upstream),
-                downstream: free(arguments.downstream),
+                upstream: free(arguments, "upstream", arguments.upstream)?,
+                downstream: free(arguments, "downstream", arguments.downstream)?,
                 otlp_grpc: format!("http://{otlp_grpc}"),
                 otlp_http: format!("http://{otlp_http}"),
                 scenario: arguments.scenario,
@@ -120,6 +120,32 @@ impl Stage {
         Ok(Self { app, services, cdn, traffic })
     }
 
+    /// The default ports that others have, one line each.
+    fn announce_moved(&self, arguments: &DemoArguments, ui: SocketAddr) {
+        let of = |component, protocol| self.app.gateway.address(component, protocol);
+        let used = [
+            ("ui", arguments.ui, Some(ui)),
+            ("cdn", arguments.cdn, Some(self.cdn.address)),
+            ("upstream", arguments.upstream, Some(self.services.upstream)),
+            ("downstream", arguments.downstream, Some(self.services.downstream)),
+            ("otlp-grpc", arguments.otlp_grpc, of("otlp", "grpc")),
+            ("otlp-http", arguments.otlp_http, of("otlp", "http")),
+            ("firehose", arguments.firehose, of("cloudfront", "http")),
+            ("health", arguments.health, of("health_check", "http")),
+            ("metrics", arguments.metrics, of("metrics", "http")),
+        ];
+        let mut has_moved = false;
+        for (option, wanted, used) in used {
+            if let Some(used) = used.filter(|used| wanted.port() != 0 && used.port() != wanted.port()) {
+                say!("  port {} is taken by another program: --{option} is {used} instead", wanted.port());
+                has_moved = true;
+            }
+        }
+        if has_moved {
+            say!();
+        }
+    }
+
     fn announce(&self, arguments: &DemoArguments) -> anyhow::Result<()> {
         let ui = self.app.ui_address().context("the built-in configuration has a UI")?;
         say!("rootspan demo, scenario {}: {}", arguments.scenario.name(), arguments.scenario.description());
@@ -132,6 +158,7 @@ impl Stage {
             say!("  {:<11} {} ({})", address.component, address.address, address.protocol);
         }
         say!();
+        self.announce_moved(arguments, ui);
         if self.app.ui.as_ref().is_some_and(|ui| !ui.has_user_interface()) {
             say!("this binary was built without the web UI: the page says how to build it");
         }
@@ -163,15 +190,15 @@ impl Stage {
 /// The built-in configuration with the demo's ports and folder.
 fn configuration(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<config::Config> {
     let settings = DefaultSettings {
-        otlp_grpc: endpoint(arguments.otlp_grpc),
-        otlp_http: endpoint(arguments.otlp_http),
+        otlp_grpc: endpoint(arguments, "otlp-grpc", arguments.otlp_grpc)?,
+        otlp_http: endpoint(arguments, "otlp-http", arguments.otlp_http)?,
         cloudfront: Some(CloudFrontSettings {
-            endpoint: endpoint(arguments.firehose),
+            endpoint: endpoint(arguments, "firehose", arguments.firehose)?,
             access_key: ACCESS_KEY.to_owned(),
         }),
-        ui: endpoint(arguments.ui),
-        health_check: endpoint(arguments.health),
-        metrics: endpoint(arguments.metrics),
+        ui: endpoint(arguments, "ui", arguments.ui)?,
+        health_check: endpoint(arguments, "health", arguments.health)?,
+        metrics: endpoint(arguments, "metrics", arguments.metrics)?,
         directory: folder.path().to_owned(),
     };
     config::load(&[Source::built_in(&settings)]).map_err(|problems| anyhow::anyhow!("{problems}"))
@@ -193,7 +220,7 @@ fn distribution(
     let mut behaviors = vec![redirected, forbidden, unreachable];
     behaviors.extend(["/assets/", "/products/", "/orders/", "/reports/"].map(behavior));
     Ok(emulator::Config {
-        listen: free(arguments.cdn),
+        listen: free(arguments, "cdn", arguments.cdn)?,
         origin: format!("http://{upstream}"),
         function: Some(viewer_request(&settings)?.code),
         behaviors,
@@ -207,17 +234,23 @@ fn distribution(
     })
 }
 
-fn endpoint(address: SocketAddr) -> Endpoint {
-    let address = free(address);
-    Endpoint { host: address.ip().to_string(), port: address.port() }
+fn endpoint(arguments: &DemoArguments, option: &str, address: SocketAddr) -> anyhow::Result<Endpoint> {
+    let address = free(arguments, option, address)?;
+    Ok(Endpoint { host: address.ip().to_string(), port: address.port() })
 }
 
-/// `address`, or a free port beside it if somebody listens there: a local Jaeger holds 16686, a collector 4317.
-fn free(address: SocketAddr) -> SocketAddr {
+/// `address`, or a free port beside it if somebody listens there: a local Jaeger holds 16686, a collector 4317. An
+/// address that the user gave does not move.
+fn free(arguments: &DemoArguments, option: &str, address: SocketAddr) -> anyhow::Result<SocketAddr> {
     match std::net::TcpListener::bind(address) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => SocketAddr::new(address.ip(), 0),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            if arguments.given.iter().any(|given| given == option) {
+                bail!("{address} is in use by another program; stop it or give --{option} another address");
+            }
+            Ok(SocketAddr::new(address.ip(), 0))
+        }
         // Any other failure is reported by whoever binds it for good.
-        Ok(_) | Err(_) => address,
+        Ok(_) | Err(_) => Ok(address),
     }
 }
 

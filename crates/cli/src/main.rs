@@ -14,13 +14,11 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::arguments::{Arguments, Command, EdgeCommand};
 use crate::output::complain;
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let outcome = match Arguments::read().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
