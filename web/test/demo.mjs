@@ -79,6 +79,8 @@ async function follow(page, suffix) {
   await page.waitForURL(/\/trace\/[0-9a-f]{32}/);
   await seeWay(page);
   assert.ok((await page.getByRole('img', { name: 'database' }).count()) > 0, 'a database span');
+  // Away from the row that was clicked: nothing is marked below it.
+  await page.mouse.move(0, 0);
   await page.screenshot({ path: join(folder, `trace-${suffix}.png`) });
   const trace = page.url();
   await page.goto(url);

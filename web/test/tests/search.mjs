@@ -109,7 +109,7 @@ export const searchTests = [
       else await route.continue();
     });
     await page.goto(url);
-    const waiting = page.getByText('Waiting for the first trace.');
+    const waiting = page.getByText('No trace in this time range. Waiting for the first trace.');
     await waiting.waitFor();
     await page.evaluate(() => {
       window.seen = new Set();
