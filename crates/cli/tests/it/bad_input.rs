@@ -47,7 +47,10 @@ fn malformed_requests_are_refused_with_the_reason() {
     // Compressed as it does not say.
     for encoding in ["gzip", "zstd"] {
         let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
-        assert_eq!(send(http, "POST", "/v1/traces", &headers, &good).status, 400, "{encoding}");
+        let answer = send(http, "POST", "/v1/traces", &headers, &good);
+        let status = RpcStatus::decode(answer.body.as_slice()).expect("the answer to protobuf is protobuf");
+        let said = format!("the body cannot be decompressed: it is not {encoding}");
+        assert_eq!((answer.status, status.message), (400, said));
     }
     check_takes_more(&process);
     process.stop();

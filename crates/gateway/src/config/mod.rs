@@ -140,6 +140,7 @@ pub fn load_with(sources: &[Source], variables: Variables<'_>) -> Result<Config,
 /// All sources as one tree.
 fn read(sources: &[Source], variables: Variables<'_>, problems: &mut Problems) -> Option<Node> {
     let mut merged: Option<Node> = None;
+    let mut empty: Vec<String> = Vec::new();
     for source in sources {
         let (name, text) = match source {
             Source::Text { name, text } => (name.clone(), text.clone()),
@@ -160,14 +161,17 @@ fn read(sources: &[Source], variables: Variables<'_>, problems: &mut Problems) -
                 }
             },
         };
-        let Some(node) = node::parse(&Arc::from(name), &text, variables, problems) else { continue };
+        let Some(node) = node::parse(&Arc::from(name.as_str()), &text, variables, problems) else {
+            empty.push(name);
+            continue;
+        };
         match &mut merged {
             Some(merged) => merged.merge(node),
             None => merged = Some(node),
         }
     }
     if merged.is_none() && problems.is_empty() {
-        problems.error_without_position("the configuration is empty");
+        problems.error_without_position(format!("the configuration is empty: nothing in {}", empty.join(", ")));
     }
     merged
 }

@@ -108,7 +108,7 @@ fn text_that_is_not_a_configuration_says_so() {
     check_problems(
         "",
         &expect![[r#"
-        the configuration is empty
+        the configuration is empty: nothing in gateway.yaml
     "#]],
     );
     check_problems(

@@ -26,8 +26,8 @@ pub(crate) enum BodyError {
     Exhausted,
     /// The connection broke, or the sender hung.
     Broken,
-    /// It is not compressed as it says.
-    Corrupt,
+    /// It is not compressed as it says; the rest of a sentence about it.
+    Corrupt(&'static str),
 }
 
 impl From<Exhausted> for BodyError {
@@ -39,7 +39,7 @@ impl From<Exhausted> for BodyError {
 impl From<DecompressError> for BodyError {
     fn from(error: DecompressError) -> Self {
         match error {
-            DecompressError::Corrupt => Self::Corrupt,
+            DecompressError::Corrupt(reason) => Self::Corrupt(reason),
             DecompressError::TooLarge => Self::TooLarge,
             DecompressError::Exhausted => Self::Exhausted,
         }
@@ -92,5 +92,5 @@ pub(crate) async fn unpack(
     let budget = Arc::clone(budget);
     let work = move || decompress(compression, body.as_ref(), limit, &budget);
     let output = tasks::blocking("decompress", work).await;
-    Ok(output.ok_or(BodyError::Corrupt)??)
+    Ok(output.ok_or(BodyError::Corrupt("the decoder failed"))??)
 }

@@ -28,8 +28,8 @@ impl Compression {
 /// Why a body could not be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecompressError {
-    /// The bytes are not what the encoding says.
-    Corrupt,
+    /// The bytes are not what the encoding says; the rest of a sentence about them.
+    Corrupt(&'static str),
     /// The output is longer than allowed.
     TooLarge,
     /// The budget has no room for the output.
@@ -41,6 +41,11 @@ impl From<Exhausted> for DecompressError {
         Self::Exhausted
     }
 }
+
+/// The sender cut it off, or lost the end.
+const CUT: &str = "it is cut short";
+/// The zstd window is larger than [`MAX_ZSTD_WINDOW_LOG`].
+const LARGE_WINDOW: &str = "it needs a zstd window above 8 MiB";
 
 /// DEFLATE's best case: 258 bytes for two bits, so a claim beyond this is a lie.
 const MAX_DEFLATE_RATIO: u64 = 1032;
@@ -68,17 +73,35 @@ pub(crate) fn decompress(
 }
 
 fn unzstd(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
-    let window_bytes = zstd_window_bytes(input).ok_or(DecompressError::Corrupt)?;
+    if !is_zstd(input) {
+        return Err(DecompressError::Corrupt("it is not zstd"));
+    }
+    let window_bytes = zstd_window_bytes(input).ok_or(DecompressError::Corrupt(CUT))?;
     let window_log = window_bytes.max(1).next_power_of_two().ilog2().max(MIN_ZSTD_WINDOW_LOG);
     if window_log > MAX_ZSTD_WINDOW_LOG {
-        return Err(DecompressError::Corrupt);
+        return Err(DecompressError::Corrupt(LARGE_WINDOW));
     }
     // Many small bodies that each ask for a large window would otherwise cost memory that nobody reserved.
     let _window = budget.try_reserve(1 << window_log)?;
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|_| DecompressError::Corrupt)?;
-    decoder.window_log_max(window_log).map_err(|_| DecompressError::Corrupt)?;
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|error| corrupt(&error))?;
+    decoder.window_log_max(window_log).map_err(|error| corrupt(&error))?;
     // Spans compress to a fifth or less.
     read_all(decoder, input.len().saturating_mul(5), limit, budget)
+}
+
+/// A frame, or a skippable one, begins (RFC 8878, sections 3.1.1 and 3.1.2).
+fn is_zstd(input: &[u8]) -> bool {
+    const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    const SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
+    input.first_chunk().is_some_and(|magic: &[u8; 4]| *magic == FRAME || magic[0] >> 4 == 5 && magic[1..] == SKIPPABLE)
+}
+
+/// What a decoder's failure means: its own words are not for senders.
+fn corrupt(error: &std::io::Error) -> DecompressError {
+    DecompressError::Corrupt(match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => CUT,
+        _ => "its data is damaged",
+    })
 }
 
 /// The window that the first frame asks for (RFC 8878, section 3.1.1.1); further frames may ask for as much.
@@ -101,7 +124,10 @@ fn zstd_window_bytes(input: &[u8]) -> Option<u64> {
 
 /// One member in one go by the length that its trailer claims; several members, or a trailer that lies, by streaming.
 fn gunzip(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
-    let Some((_, claim)) = input.split_last_chunk::<4>() else { return Err(DecompressError::Corrupt) };
+    if !input.starts_with(&[0x1f, 0x8b]) {
+        return Err(DecompressError::Corrupt("it is not gzip"));
+    }
+    let Some((_, claim)) = input.split_last_chunk::<4>() else { return Err(DecompressError::Corrupt(CUT)) };
     let claimed = u32::from_le_bytes(*claim) as usize;
     let possible = claimed as u64 <= input.len() as u64 * MAX_DEFLATE_RATIO;
     if possible && claimed <= limit && !may_have_second_member(input) {
@@ -135,7 +161,7 @@ fn read_all(
     output.resize(length)?;
     let mut filled = 0;
     loop {
-        let read = reader.read(&mut output.bytes_mut()[filled..]).map_err(|_| DecompressError::Corrupt)?;
+        let read = reader.read(&mut output.bytes_mut()[filled..]).map_err(|error| corrupt(&error))?;
         filled += read;
         if read == 0 {
             break;

@@ -76,12 +76,24 @@ fn a_bomb_stops_at_the_limit_and_at_the_budget() {
 #[test]
 fn damaged_input_is_corrupt() {
     let data = sample(10_000);
-    for (compression, input) in [(Compression::Gzip, gzip(&data)), (Compression::Zstd, zstd_bytes(&data))] {
-        check(compression, &input[..input.len() / 2], 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
-        check(compression, b"no such thing", 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
-        check(compression, b"x", 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
+    let check_reason = |compression, input: &[u8], reason| {
+        check(compression, input, 1 << 20, 1 << 24, Err(DecompressError::Corrupt(reason)));
+    };
+    let cases =
+        [(Compression::Gzip, gzip(&data), "it is not gzip"), (Compression::Zstd, zstd_bytes(&data), "it is not zstd")];
+    for (compression, input, foreign) in cases {
+        for length in [5, input.len() / 2, input.len() - 1] {
+            check_reason(compression, &input[..length], "it is cut short");
+        }
+        for input in [b"no such thing".as_slice(), b"x"] {
+            check_reason(compression, input, foreign);
+        }
     }
-    check(Compression::Gzip, b"", 1 << 20, 1 << 24, Err(DecompressError::Corrupt));
+    check_reason(Compression::Gzip, b"", "it is not gzip");
+    let mut flipped = gzip(&data);
+    let position = flipped.len() - 6;
+    flipped[position] ^= 1;
+    check_reason(Compression::Gzip, &flipped, "its data is damaged");
 }
 
 #[test]
@@ -90,7 +102,13 @@ fn a_huge_zstd_window_is_refused() {
     encoder.window_log(27).expect("is in range");
     encoder.write_all(&sample(10_000)).expect("memory takes everything");
     let input = encoder.finish().expect("memory takes everything");
-    check(Compression::Zstd, &input, 1 << 20, 1 << 28, Err(DecompressError::Corrupt));
+    check(
+        Compression::Zstd,
+        &input,
+        1 << 20,
+        1 << 28,
+        Err(DecompressError::Corrupt("it needs a zstd window above 8 MiB")),
+    );
 }
 
 #[test]

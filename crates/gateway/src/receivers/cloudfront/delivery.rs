@@ -126,7 +126,7 @@ impl Work<'_> {
         match decompress(Compression::Gzip, packed, self.source.max_bytes, self.source.ingress.budget()) {
             Ok(data) => self.read(data.as_ref(), false),
             Err(DecompressError::Exhausted) => Err(Refusal::memory_limit()),
-            Err(DecompressError::Corrupt | DecompressError::TooLarge) => {
+            Err(DecompressError::Corrupt(_) | DecompressError::TooLarge) => {
                 self.delivery.tally.bad += 1;
                 Ok(())
             }

@@ -189,9 +189,9 @@ fn unavailable(refusal: Refusal) -> Refused {
     Refused { status: StatusCode::SERVICE_UNAVAILABLE, message: refusal.message }
 }
 
-fn malformed(server: &Server, message: &str) -> Refused {
+fn malformed(server: &Server, message: impl Into<String>) -> Refused {
     server.ingress.refused_request(RefusalReason::Malformed);
-    Refused { status: StatusCode::BAD_REQUEST, message: message.to_owned() }
+    Refused { status: StatusCode::BAD_REQUEST, message: message.into() }
 }
 
 fn body_refused(server: &Server, error: BodyError) -> Refused {
@@ -207,7 +207,7 @@ fn body_refused(server: &Server, error: BodyError) -> Refused {
             server.ingress.refused_request(RefusalReason::MemoryLimit);
             unavailable(Refusal::memory_limit())
         }
-        BodyError::Corrupt => malformed(server, "the body cannot be decompressed"),
+        BodyError::Corrupt(reason) => malformed(server, format!("the body cannot be decompressed: {reason}")),
         BodyError::Broken => malformed(server, "the body was not complete in time"),
     }
 }

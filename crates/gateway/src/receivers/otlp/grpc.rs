@@ -190,9 +190,10 @@ async fn receive(request: Request<RecvStream>, server: &Server) -> Result<Reject
         Ok(message) => message,
         Err(BodyError::TooLarge) => return Err(too_large(server, None)),
         Err(BodyError::Exhausted) => return Err(exhausted(server)),
-        Err(BodyError::Corrupt | BodyError::Broken) => {
-            return Err(malformed(server, "the message cannot be decompressed"));
+        Err(BodyError::Corrupt(reason)) => {
+            return Err(malformed(server, format!("the message cannot be decompressed: {reason}")));
         }
+        Err(BodyError::Broken) => return Err(malformed(server, "the message was not complete in time")),
     };
     server.ingress.send_otlp(message).await.map_err(|refused| match refused {
         Refused::Malformed(reason) => status(Code::InvalidArgument, reason),
@@ -245,7 +246,7 @@ fn begin_message(prefix: &[u8], server: &Server) -> Result<(bool, usize, PaidBuf
     Ok((flag == 1, length, buffer))
 }
 
-fn malformed(server: &Server, message: &str) -> Status {
+fn malformed(server: &Server, message: impl Into<String>) -> Status {
     server.ingress.refused_request(RefusalReason::Malformed);
     status(Code::InvalidArgument, message)
 }

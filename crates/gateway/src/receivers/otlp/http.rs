@@ -151,9 +151,10 @@ fn body_refused(server: &Server, error: BodyError) -> (StatusCode, Status) {
             server.ingress.refused_request(RefusalReason::MemoryLimit);
             (StatusCode::TOO_MANY_REQUESTS, refusal(Refusal::memory_limit()))
         }
-        BodyError::Corrupt => {
+        BodyError::Corrupt(reason) => {
             server.ingress.refused_request(RefusalReason::Malformed);
-            (StatusCode::BAD_REQUEST, status(Code::InvalidArgument, "the body cannot be decompressed"))
+            let message = format!("the body cannot be decompressed: {reason}");
+            (StatusCode::BAD_REQUEST, status(Code::InvalidArgument, message))
         }
         BodyError::Broken => {
             server.ingress.refused_request(RefusalReason::Malformed);
