@@ -174,7 +174,7 @@ async fn receive(
 
 /// Reads all records of a body; gives Firehose's id of the request, too.
 fn read_delivery(body: &[u8], server: &Server) -> Result<(String, Delivery), Refused> {
-    let request = firehose::Request::parse(body).map_err(|error| malformed(server, &error.to_string()))?;
+    let request = firehose::Request::parse(body).map_err(|error| malformed(server, error.to_string()))?;
     let source = Source {
         reader: &server.reader,
         settings: &server.settings,
