@@ -86,7 +86,7 @@ async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<
             stop.wait().await;
             say!("\nstopping");
             stage.traffic.stop();
-            visitors.await.context("the traffic ended in a panic")??;
+            visitors.await.context("the traffic ended in a panic")?;
             stage.stop().await
         }
     }
