@@ -62,6 +62,9 @@ impl std::fmt::Debug for Options {
     }
 }
 
+/// A seal is work for the whole of a core; who waits for an acknowledgement or an answer comes first.
+const MAINTENANCE_NICENESS: i32 = 5;
+
 /// A handle; clones share the store. When the last one goes without [`Store::close`], what is in the tail stays in
 /// the journal.
 #[derive(Clone)]
@@ -110,6 +113,8 @@ impl Store {
             drop(of_writer);
         };
         let run_maintenance = move || {
+            // Linux keeps niceness by thread. Where it is refused, seals compete as before.
+            let _niceness = rustix::process::nice(MAINTENANCE_NICENESS);
             maintenance.run();
             drop(of_maintenance);
         };
