@@ -38,7 +38,7 @@ use crate::receivers::{cloudfront, otlp};
 use crate::tasks::{self, Task};
 use crate::telemetry;
 use crate::telemetry::metrics::{RecordCounts, Sources};
-use delivery::Settings;
+use delivery::{Scatter, Settings};
 use ingress::Ingress;
 use pipeline::{Chain, Item};
 
@@ -154,7 +154,7 @@ impl Gateway {
         ));
         let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
-        let (deliveries, outputs) = start_deliveries(&plan, exporters, &budget);
+        let (deliveries, outputs) = start_deliveries(&plan, exporters, &budget, &Scatter::random());
         let (pipelines, inputs) = start_pipelines(&plan, &outputs, &budget, &environment.clock);
         drop(outputs);
         let (stop_receivers, receivers_stop) = stop::channel();
@@ -249,6 +249,29 @@ impl Running {
         DrainReport { complete: drained, cut_off_spans, ledger: self.ledger.snapshot() }
     }
 
+    /// What runs between the sockets, without them: for the simulation.
+    #[cfg(test)]
+    pub(crate) fn without_sockets(
+        (ledger, budget, clock): (Arc<Ledger>, Arc<Budget>, Clock),
+        stop_receivers: Stopper,
+        [receivers, pipelines, deliveries]: [Vec<Task>; 3],
+    ) -> Self {
+        let (health, stop_others) = (Arc::new(Health::new(clock)), stop::channel().0);
+        let (addresses, others) = (Vec::new(), Vec::new());
+        Self {
+            addresses,
+            ledger,
+            budget,
+            health,
+            stop_receivers,
+            stop_others,
+            receivers,
+            pipelines,
+            deliveries,
+            others,
+        }
+    }
+
     /// Waits until what the ended tasks held is settled: the runtime drops the exports of an aborted delivery a moment
     /// after it.
     async fn settled(&self) {
@@ -302,10 +325,11 @@ fn build_exporter(
     }
 }
 
-fn start_deliveries(
+pub(crate) fn start_deliveries(
     plan: &Plan,
     exporters: Vec<Arc<dyn Exporter>>,
     budget: &Arc<Budget>,
+    scatter: &Scatter,
 ) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
     let start = |(index, exporter): (usize, Arc<dyn Exporter>)| {
         let batch = plan.merging_before(ExporterIndex(index));
@@ -317,12 +341,13 @@ fn start_deliveries(
             ExporterConfig::OtlpHttp(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
         };
         let (sender, input) = mpsc::channel(delivery::WAITING_BATCHES);
-        (tasks::start("delivery", delivery::run(input, exporter, settings, Arc::clone(budget))), sender)
+        let delivery = delivery::run(input, exporter, settings, Arc::clone(budget), scatter.clone());
+        (tasks::start("delivery", delivery), sender)
     };
     exporters.into_iter().enumerate().map(start).unzip()
 }
 
-fn start_pipelines(
+pub(crate) fn start_pipelines(
     plan: &Plan,
     outputs: &[mpsc::Sender<Item>],
     budget: &Arc<Budget>,
@@ -337,7 +362,7 @@ fn start_pipelines(
     plan.pipelines.iter().map(start).unzip()
 }
 
-fn build_chain(planned: &crate::plan::PlannedPipeline, budget: &Arc<Budget>) -> Chain {
+pub(crate) fn build_chain(planned: &crate::plan::PlannedPipeline, budget: &Arc<Budget>) -> Chain {
     let fused = |pass: &Vec<(ComponentId, ProcessorConfig)>| -> Box<dyn Processor> {
         let stages = pass.iter().filter_map(|(_, config)| Stage::new(config)).collect();
         Box::new(Fused::new(stages, Arc::clone(budget)))

@@ -93,13 +93,14 @@ pub(crate) async fn run(
     let mut ticks = tokio::time::interval(TICK);
     let ticking = chain.keeps_spans();
     loop {
-        // Both branches are cancel-safe.
+        // Both branches are cancel-safe; the time goes first, or a busy pipeline would never hear of it.
         let items = tokio::select! {
+            biased;
+            _ = ticks.tick(), if ticking => chain.tick(clock()),
             item = input.recv() => match item {
                 Some(item) => chain.process(item, clock()),
                 None => break,
             },
-            _ = ticks.tick(), if ticking => chain.tick(clock()),
         };
         items.into_iter().for_each(|item| fan_out(item, &indexes, &outputs));
     }

@@ -28,6 +28,8 @@ use crate::tasks::TaskGroup;
 use queue::{Queue, Room};
 use retry::{Retry, Wait};
 
+pub(crate) use retry::Scatter;
+
 /// Batches that may wait for an exporter that has [`CONCURRENT_EXPORTS`] on the way.
 pub(crate) const WAITING_BATCHES: usize = 256;
 /// Exports on the way at once, where nothing is configured. The store's group commit wants many: everything that waits
@@ -160,6 +162,7 @@ pub(crate) async fn run(
     exporter: Arc<dyn Exporter>,
     settings: Settings,
     budget: Arc<Budget>,
+    scatter: Scatter,
 ) {
     let mut queue = Queue::new(settings.limit, settings.merging);
     let mut exports = TaskGroup::new("export");
@@ -171,14 +174,16 @@ pub(crate) async fn run(
                 exporter: Arc::clone(&exporter),
                 retry: settings.retry.clone(),
                 budget: Arc::clone(&budget),
+                scatter: scatter.clone(),
             };
             exports.start(work.deliver(group));
             continue;
         }
         // Without a queue of its own, what waits here waits for merging only.
         let takes = is_open && if settings.limit.is_some() { !queue.blocks() } else { can_start };
-        // All branches are cancel-safe.
+        // All branches are cancel-safe; in this order, so that a run can be repeated, and what ends makes room first.
         tokio::select! {
+            biased;
             () = exports.ended(), if exports.len() > 0 => {}
             () = sleep_until(queue.due()), if can_start => {}
             item = input.recv(), if takes => match item {
@@ -218,6 +223,7 @@ struct Delivery {
     exporter: Arc<dyn Exporter>,
     retry: Option<RetryConfig>,
     budget: Arc<Budget>,
+    scatter: Scatter,
 }
 
 impl Delivery {
@@ -252,7 +258,7 @@ impl Delivery {
 
     /// Tries until it is delivered, refused for good, or the time is over.
     async fn attempt(&self, batch: Batch) -> End {
-        let mut retry = self.retry.as_ref().map(|config| Retry::new(config, Instant::now()));
+        let mut retry = self.retry.as_ref().map(|config| Retry::new(config, &self.scatter, Instant::now()));
         loop {
             let refusal = match self.exporter.export(batch.clone()).await {
                 Exported::Delivered { rejected_spans } => return End::Delivered { rejected_spans },

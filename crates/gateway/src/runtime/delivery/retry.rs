@@ -1,6 +1,8 @@
 //! When to try again: intervals that grow and scatter, never earlier than the back end asked for.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,10 +12,39 @@ use crate::exporters::sending::RetryConfig;
 /// Longer intervals than a day mean never, and must not overflow.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
+/// Where around the interval each delay falls. Clones draw from the same numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Scatter(Arc<AtomicU64>);
+
+impl Scatter {
+    /// Numbers that nobody foresees.
+    pub(crate) fn random() -> Self {
+        // A hasher of the standard library begins with random keys.
+        Self::seeded(RandomState::new().hash_one(0))
+    }
+
+    /// Numbers that `seed` decides.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(seed)))
+    }
+
+    /// From 0 to 1 (SplitMix64).
+    fn share(&self) -> f64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut mixed = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
+        share
+    }
+}
+
 /// The attempts on one batch.
 #[derive(Clone, Debug)]
 pub(super) struct Retry {
     config: RetryConfig,
+    scatter: Scatter,
     begun: Instant,
     interval: Duration,
 }
@@ -26,16 +57,13 @@ pub(super) enum Wait {
 }
 
 impl Retry {
-    pub(super) fn new(config: &RetryConfig, now: Instant) -> Self {
-        Self { interval: config.initial_interval, config: config.clone(), begun: now }
+    pub(super) fn new(config: &RetryConfig, scatter: &Scatter, now: Instant) -> Self {
+        Self { interval: config.initial_interval, config: config.clone(), scatter: scatter.clone(), begun: now }
     }
 
     /// The time before the next attempt; `hint` is the least that the back end asked for.
     pub(super) fn next(&mut self, hint: Duration, now: Instant) -> Wait {
-        // A hasher of the standard library begins with random keys.
-        let random = RandomState::new().hash_one(now) >> 11;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-        let share = random as f64 / (1_u64 << 53) as f64;
+        let share = self.scatter.share();
         self.next_with(share, hint, now)
     }
 
@@ -66,7 +94,7 @@ mod tests {
             max_elapsed_time: Duration::from_secs(60),
         };
         let begun = Instant::now();
-        let mut retry = Retry::new(&config, begun);
+        let mut retry = Retry::new(&config, &Scatter::seeded(1), begun);
         let mut delays = Vec::new();
         for share in [0.5, 0.5, 0.5, 0.0, 1.0] {
             delays.push(retry.next_with(share, Duration::ZERO, begun));
@@ -78,7 +106,8 @@ mod tests {
         assert_eq!(retry.next_with(0.5, Duration::ZERO, late), Wait::GiveUp);
         let for_ever = RetryConfig { max_elapsed_time: Duration::ZERO, ..config };
         assert_ne!(
-            Retry::new(&for_ever, begun).next(Duration::ZERO, begun + Duration::from_secs(1 << 30)),
+            Retry::new(&for_ever, &Scatter::seeded(1), begun)
+                .next(Duration::ZERO, begun + Duration::from_secs(1 << 30)),
             Wait::GiveUp
         );
     }

@@ -76,7 +76,7 @@ impl Bench {
         let faulty = Arc::new(Faulty { answers: Mutex::new(answers.into_iter().collect()), ..Default::default() });
         let (sender, input) = mpsc::channel(WAITING_BATCHES);
         let exporter = Arc::new(Handle(Arc::clone(&faulty)));
-        let task = tasks::start("delivery", run(input, exporter, settings, Arc::clone(&budget)));
+        let task = tasks::start("delivery", run(input, exporter, settings, Arc::clone(&budget), Scatter::seeded(1)));
         Self { ledger, budget, faulty, input: Some(sender), task, next_id: 1 }
     }
 
