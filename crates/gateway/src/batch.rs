@@ -1,8 +1,11 @@
-//! A batch on its way through the gateway: validated bytes and the reservation that pays for them.
+//! A batch on its way through the gateway: validated bytes of one signal and the reservation that pays for them.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use rootspan_wire::otlp::batch::TraceBatch;
+use rootspan_wire::otlp::payload::Payload;
 
 use crate::budget::{Budget, Reservation};
 
@@ -11,27 +14,43 @@ use crate::budget::{Budget, Reservation};
 /// tail has a term of its own in the process's budget (`budget::payload_limit`).
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
-    traces: TraceBatch,
+    payload: Payload,
     _reservation: Arc<Reservation>,
 }
 
 impl Batch {
-    /// `traces`, whose bytes `reservation` pays for.
-    pub(crate) fn new(traces: TraceBatch, reservation: Reservation) -> Self {
-        debug_assert!(traces.bytes().len() as u64 <= reservation.bytes(), "bytes are paid for before they are made");
-        Self { traces, _reservation: Arc::new(reservation) }
+    /// `payload`, whose bytes `reservation` pays for.
+    pub(crate) fn new(payload: impl Into<Payload>, reservation: Reservation) -> Self {
+        let payload = payload.into();
+        debug_assert!(payload.bytes().len() as u64 <= reservation.bytes(), "bytes are paid for before they are made");
+        Self { payload, _reservation: Arc::new(reservation) }
     }
 
-    /// All of `batches` as one; `None` if the budget has no room for it or it is too long.
+    /// All of `batches`, which are of one signal, as one; `None` if the budget has no room for it or it is too long.
     pub(crate) fn merged(batches: &[&Self], budget: &Arc<Budget>) -> Option<Self> {
-        let length: usize = batches.iter().map(|batch| batch.traces.bytes().len()).sum();
+        let length: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
         let reservation = budget.try_reserve(length as u64).ok()?;
-        let traces: Vec<TraceBatch> = batches.iter().map(|batch| batch.traces.clone()).collect();
-        Some(Self::new(TraceBatch::concatenate(&traces).ok()?, reservation))
+        let payloads: Vec<&Payload> = batches.iter().map(|batch| &batch.payload).collect();
+        Some(Self::new(Payload::concatenate(&payloads).ok()?, reservation))
     }
 
-    /// The spans. A clone of them must not outlive the batch.
-    pub(crate) const fn traces(&self) -> &TraceBatch {
-        &self.traces
+    /// What it holds. A clone of it must not outlive the batch.
+    pub(crate) const fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The request's protobuf bytes. A clone of them must not outlive the batch.
+    pub(crate) fn bytes(&self) -> &Bytes {
+        self.payload.bytes()
+    }
+
+    /// Its spans, data points or log records.
+    pub(crate) fn items(&self) -> u64 {
+        self.payload.items() as u64
+    }
+
+    /// The spans, if it is of traces. A clone of them must not outlive the batch.
+    pub(crate) const fn traces(&self) -> Option<&TraceBatch> {
+        self.payload.traces()
     }
 }

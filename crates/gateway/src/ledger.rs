@@ -10,6 +10,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rootspan_wire::otlp::payload::Signal;
 use serde_json::{Value, json};
 
 macro_rules! reasons {
@@ -85,13 +86,9 @@ pub struct ExporterIndex(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByReason<const N: usize>([u64; N]);
 
-impl<const N: usize> Default for ByReason<N> {
-    fn default() -> Self {
-        Self([0; N])
-    }
-}
-
 impl<const N: usize> ByReason<N> {
+    const NONE: Self = Self([0; N]);
+
     /// The number at an enumeration's index.
     fn add(&mut self, index: usize, spans: u64) {
         self.0[index] += spans;
@@ -126,10 +123,12 @@ impl Dropped {
 }
 
 /// One receiver's account, in spans.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverAccount {
     /// Its id.
     pub id: String,
+    /// What is counted; a receiver of several signals has an account for each.
+    pub signal: Signal,
     /// Spans in requests that could be read.
     pub received: u64,
     /// Spans whose sender was told that they are accepted.
@@ -145,10 +144,12 @@ pub struct ReceiverAccount {
 }
 
 /// One pipeline's account, in spans.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PipelineAccount {
     /// Its id.
     pub id: String,
+    /// What is counted.
+    pub signal: Signal,
     /// Entered.
     pub entered: u64,
     /// Removed by a filter that somebody wrote.
@@ -166,10 +167,12 @@ pub struct PipelineAccount {
 }
 
 /// One exporter's account, in spans.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExporterAccount {
     /// Its id.
     pub id: String,
+    /// What is counted; an exporter of several signals has an account for each.
+    pub signal: Signal,
     /// Taken from pipelines.
     pub enqueued: u64,
     /// Found on disk at start.
@@ -182,6 +185,30 @@ pub struct ExporterAccount {
     pub refused: Refused,
     /// Waiting or being delivered now.
     pub queued: u64,
+}
+
+/// The owner of an account and what it counts.
+pub type Named = (String, Signal);
+
+impl ReceiverAccount {
+    const fn new(id: String, signal: Signal) -> Self {
+        let (refused, refused_requests) = (ByReason::NONE, ByReason::NONE);
+        Self { id, signal, received: 0, accepted: 0, rejected: 0, refused, pending: 0, refused_requests }
+    }
+}
+
+impl PipelineAccount {
+    const fn new(id: String, signal: Signal) -> Self {
+        let (dropped, refused) = (ByReason::NONE, ByReason::NONE);
+        Self { id, signal, entered: 0, filtered: 0, sampled_out: 0, dropped, refused, out: 0, held: 0 }
+    }
+}
+
+impl ExporterAccount {
+    const fn new(id: String, signal: Signal) -> Self {
+        let (dropped, refused) = (ByReason::NONE, ByReason::NONE);
+        Self { id, signal, enqueued: 0, recovered: 0, delivered: 0, dropped, refused, queued: 0 }
+    }
 }
 
 /// All accounts at one moment.
@@ -229,12 +256,12 @@ pub(crate) enum Place {
 }
 
 impl Ledger {
-    /// A ledger with an empty account for each id.
+    /// A ledger with an empty account for each id and signal.
     #[must_use]
-    pub fn new(receivers: &[String], pipelines: &[String], exporters: &[String]) -> Self {
-        let receivers = receivers.iter().map(|id| ReceiverAccount { id: id.clone(), ..Default::default() }).collect();
-        let pipelines = pipelines.iter().map(|id| PipelineAccount { id: id.clone(), ..Default::default() }).collect();
-        let exporters = exporters.iter().map(|id| ExporterAccount { id: id.clone(), ..Default::default() }).collect();
+    pub fn new(receivers: &[Named], pipelines: &[Named], exporters: &[Named]) -> Self {
+        let receivers = receivers.iter().cloned().map(|(id, signal)| ReceiverAccount::new(id, signal)).collect();
+        let pipelines = pipelines.iter().cloned().map(|(id, signal)| PipelineAccount::new(id, signal)).collect();
+        let exporters = exporters.iter().cloned().map(|(id, signal)| ExporterAccount::new(id, signal)).collect();
         Self { accounts: Mutex::new(Snapshot { receivers, pipelines, exporters }) }
     }
 
@@ -387,20 +414,20 @@ impl Snapshot {
     pub fn to_json(&self) -> Value {
         let receivers = self.receivers.iter().map(|r| {
             json!({
-                "id": r.id, "received": r.received, "accepted": r.accepted, "rejected": r.rejected,
+                "id": r.id, "signal": r.signal.name(), "received": r.received, "accepted": r.accepted, "rejected": r.rejected,
                 "refused": refused_json(&r.refused), "pending": r.pending,
                 "refused_requests": refused_json(&r.refused_requests),
             })
         });
         let pipelines = self.pipelines.iter().map(|p| {
             json!({
-                "id": p.id, "in": p.entered, "filtered": p.filtered, "sampled_out": p.sampled_out,
+                "id": p.id, "signal": p.signal.name(), "in": p.entered, "filtered": p.filtered, "sampled_out": p.sampled_out,
                 "dropped": dropped_json(&p.dropped), "refused": refused_json(&p.refused), "out": p.out, "held": p.held,
             })
         });
         let exporters = self.exporters.iter().map(|e| {
             json!({
-                "id": e.id, "enqueued": e.enqueued, "recovered": e.recovered, "delivered": e.delivered,
+                "id": e.id, "signal": e.signal.name(), "enqueued": e.enqueued, "recovered": e.recovered, "delivered": e.delivered,
                 "dropped": dropped_json(&e.dropped), "refused": refused_json(&e.refused), "queued": e.queued,
             })
         });

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rootspan_wire::otlp::payload::Signal;
+
 use crate::config::Config;
 use crate::config::components::{Exporter, Extension, Processor, Receiver};
 use crate::config::id::ComponentId;
@@ -18,10 +20,12 @@ pub struct Plan {
     pub memory_limits: Vec<MemoryLimit>,
     /// Receivers and the pipelines that they feed.
     pub receivers: Vec<PlannedReceiver>,
+    /// The receivers' accounts: one for each signal that a receiver takes.
+    pub receiver_accounts: Vec<(ComponentId, Signal)>,
     /// Pipelines.
     pub pipelines: Vec<PlannedPipeline>,
-    /// Exporters.
-    pub exporters: Vec<(ComponentId, Exporter)>,
+    /// Exporters: one for each signal that reaches it.
+    pub exporters: Vec<PlannedExporter>,
     /// Extensions.
     pub extensions: Vec<(ComponentId, Extension)>,
 }
@@ -42,8 +46,30 @@ pub struct PlannedReceiver {
     pub id: ComponentId,
     /// Its settings.
     pub config: Receiver,
-    /// Where its batches go, a copy to each.
+    /// What it takes.
+    pub feeds: Vec<Feed>,
+}
+
+/// What a receiver takes of one signal.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The signal.
+    pub signal: Signal,
+    /// Its account.
+    pub account: ReceiverIndex,
+    /// Where batches go, a copy to each.
     pub pipelines: Vec<PipelineIndex>,
+}
+
+/// An exporter that runs for one signal.
+#[derive(Clone, Debug)]
+pub struct PlannedExporter {
+    /// Its id.
+    pub id: ComponentId,
+    /// What it gets.
+    pub signal: Signal,
+    /// Its settings.
+    pub config: Exporter,
 }
 
 /// A pipeline that runs.
@@ -51,7 +77,9 @@ pub struct PlannedReceiver {
 pub struct PlannedPipeline {
     /// Its id.
     pub id: ComponentId,
-    /// Its receivers.
+    /// What it carries.
+    pub signal: Signal,
+    /// Its receivers' accounts.
     pub receivers: Vec<ReceiverIndex>,
     /// What runs, in order: each inner list is one pass over a batch.
     pub passes: Vec<Vec<(ComponentId, Processor)>>,
@@ -67,6 +95,7 @@ pub fn plan(config: &Config) -> Plan {
     let mut plan = Plan {
         memory_limits: Vec::new(),
         receivers: Vec::new(),
+        receiver_accounts: Vec::new(),
         pipelines: Vec::new(),
         exporters: Vec::new(),
         extensions: Vec::new(),
@@ -75,22 +104,14 @@ pub fn plan(config: &Config) -> Plan {
         let index = PipelineIndex(plan.pipelines.len());
         let mut pipeline = PlannedPipeline {
             id: written.id.clone(),
+            signal: written.signal,
             receivers: Vec::new(),
             passes: Vec::new(),
             merging: None,
             exporters: Vec::new(),
         };
         for (id, receiver) in defined(&written.receivers, &config.receivers) {
-            let position = plan.receivers.iter().position(|planned| planned.id == *id).unwrap_or_else(|| {
-                plan.receivers.push(PlannedReceiver {
-                    id: id.clone(),
-                    config: receiver.clone(),
-                    pipelines: Vec::new(),
-                });
-                plan.receivers.len() - 1
-            });
-            plan.receivers[position].pipelines.push(index);
-            pipeline.receivers.push(ReceiverIndex(position));
+            pipeline.receivers.push(plan.feed(id, receiver, written.signal, index));
         }
         for (id, processor) in defined(&written.processors, &config.processors) {
             match processor {
@@ -102,11 +123,7 @@ pub fn plan(config: &Config) -> Plan {
             }
         }
         for (id, exporter) in defined(&written.exporters, &config.exporters) {
-            let position = plan.exporters.iter().position(|(planned, _)| planned == id).unwrap_or_else(|| {
-                plan.exporters.push((id.clone(), exporter.clone()));
-                plan.exporters.len() - 1
-            });
-            pipeline.exporters.push(ExporterIndex(position));
+            pipeline.exporters.push(plan.exporter(id, exporter, written.signal));
         }
         plan.pipelines.push(pipeline);
     }
@@ -174,7 +191,7 @@ impl fmt::Display for Plan {
         for pipeline in &self.pipelines {
             writeln!(f, "pipeline {}", pipeline.id)?;
             for receiver in &pipeline.receivers {
-                writeln!(f, "  from {}", self.receivers[receiver.0].id)?;
+                writeln!(f, "  from {}", self.receiver_accounts[receiver.0].0)?;
             }
             for pass in &pipeline.passes {
                 let ids: Vec<String> = pass.iter().map(|(id, _)| id.to_string()).collect();
@@ -185,11 +202,11 @@ impl fmt::Display for Plan {
                 writeln!(f, "  merged at delivery up to {spans} spans or {wait:?}, acknowledged behind it")?;
             }
             for exporter in &pipeline.exporters {
-                writeln!(f, "  to {}", self.exporters[exporter.0].0)?;
+                writeln!(f, "  to {}", self.exporters[exporter.0].id)?;
             }
         }
-        for (id, exporter) in &self.exporters {
-            match exporter {
+        for PlannedExporter { id, config, .. } in &self.exporters {
+            match config {
                 Exporter::Store(store) => {
                     writeln!(f, "exporter {id}: no queue, acknowledged when on disk in {}", store.directory)?
                 }
@@ -227,6 +244,32 @@ fn queue_line(queue: &SendingQueueConfig) -> String {
 }
 
 impl Plan {
+    /// Lets a receiver feed a pipeline; its account.
+    fn feed(&mut self, id: &ComponentId, config: &Receiver, signal: Signal, pipeline: PipelineIndex) -> ReceiverIndex {
+        let position = self.receivers.iter().position(|planned| planned.id == *id).unwrap_or_else(|| {
+            self.receivers.push(PlannedReceiver { id: id.clone(), config: config.clone(), feeds: Vec::new() });
+            self.receivers.len() - 1
+        });
+        let feeds = &mut self.receivers[position].feeds;
+        if let Some(feed) = feeds.iter_mut().find(|feed| feed.signal == signal) {
+            feed.pipelines.push(pipeline);
+            return feed.account;
+        }
+        let account = ReceiverIndex(self.receiver_accounts.len());
+        self.receiver_accounts.push((id.clone(), signal));
+        feeds.push(Feed { signal, account, pipelines: vec![pipeline] });
+        account
+    }
+
+    /// The exporter for one signal.
+    fn exporter(&mut self, id: &ComponentId, config: &Exporter, signal: Signal) -> ExporterIndex {
+        let found = self.exporters.iter().position(|planned| planned.id == *id && planned.signal == signal);
+        ExporterIndex(found.unwrap_or_else(|| {
+            self.exporters.push(PlannedExporter { id: id.clone(), signal, config: config.clone() });
+            self.exporters.len() - 1
+        }))
+    }
+
     /// What the `batch` processors in front of an exporter ask for; of several, the quickest.
     #[must_use]
     pub fn merging_before(&self, exporter: ExporterIndex) -> Option<&BatchConfig> {

@@ -1,10 +1,12 @@
+use rootspan_wire::otlp::payload::Signal;
+
 use super::*;
 
 const RECEIVER: ReceiverIndex = ReceiverIndex(0);
 
 fn ledger() -> Arc<Ledger> {
-    let ids = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    Arc::new(Ledger::new(&ids(&["otlp"]), &ids(&["a", "b"]), &ids(&["store", "debug"])))
+    let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Signal::Traces)).collect::<Vec<_>>();
+    Arc::new(Ledger::new(&named(&["otlp"]), &named(&["a", "b"]), &named(&["store", "debug"])))
 }
 
 #[track_caller]

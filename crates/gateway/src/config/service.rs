@@ -1,5 +1,7 @@
 //! `service`: which components run, how they are connected, and what the gateway tells of itself.
 
+use rootspan_wire::otlp::payload::Signal;
+
 use super::components::unknown_type;
 use super::decode::Decode;
 use super::id::ComponentId;
@@ -16,6 +18,8 @@ pub type Reference = (ComponentId, Position);
 pub struct Pipeline {
     /// `traces` or `traces/name`.
     pub id: ComponentId,
+    /// What it carries, as its id says.
+    pub signal: Signal,
     /// Where it is declared.
     pub position: Position,
     /// Where its spans come from.
@@ -246,8 +250,8 @@ fn decode_pipeline(entry: &Entry, problems: &mut Problems) -> Option<Pipeline> {
             return None;
         }
     };
-    match id.kind.as_str() {
-        "traces" => {}
+    let signal = match id.kind.as_str() {
+        "traces" => Signal::Traces,
         "metrics" | "logs" | "profiles" => {
             let message = format!("the pipeline `{id}` carries {}: rootspan carries traces only (yet)", id.kind);
             problems.error(&entry.position, message);
@@ -258,7 +262,7 @@ fn decode_pipeline(entry: &Entry, problems: &mut Problems) -> Option<Pipeline> {
             problems.error(&entry.position, message);
             return None;
         }
-    }
+    };
     let node = entry.value.resolved(problems);
     const KEYS: [&str; 3] = ["receivers", "processors", "exporters"];
     if let Value::Map(keys) = &node.value {
@@ -273,7 +277,7 @@ fn decode_pipeline(entry: &Entry, problems: &mut Problems) -> Option<Pipeline> {
             problems.error(&entry.position, format!("the pipeline `{id}` has no {key}"));
         }
     }
-    Some(Pipeline { id, position: entry.position.clone(), receivers, processors, exporters })
+    Some(Pipeline { id, signal, position: entry.position.clone(), receivers, processors, exporters })
 }
 
 /// A list of ids, each with its place; an id given twice is a mistake.

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use rootspan_wire::otlp::batch::{SpanInBatch, TraceBatch};
+use rootspan_wire::otlp::payload::Payload;
 use rootspan_wire::otlp::view::{AnyValue, KeyValue};
 
 use super::{Export, Exported, Exporter};
@@ -118,7 +119,7 @@ impl Exporter for DebugExporter {
         let (id, verbosity, output) = (self.id.clone(), self.verbosity, Arc::clone(&self.output));
         Box::pin(async move {
             // A terminal may take its time.
-            let print = move || output(&print(&id, verbosity, batch.traces()));
+            let print = move || output(&print(&id, verbosity, batch.payload()));
             match tasks::blocking("debug exporter", print).await {
                 Some(()) => Exported::DELIVERED,
                 None => Exported::Failed(Refusal::never(RefusalReason::Unavailable, "the batch could not be printed")),
@@ -128,7 +129,16 @@ impl Exporter for DebugExporter {
 }
 
 /// A batch as text.
-fn print(id: &str, verbosity: Verbosity, batch: &TraceBatch) -> String {
+fn print(id: &str, verbosity: Verbosity, payload: &Payload) -> String {
+    match payload {
+        Payload::Traces(traces) => print_traces(id, verbosity, traces),
+        Payload::Metrics(_) | Payload::Logs(_) => {
+            format!("{id}: {}, items: {}\n", payload.signal().name(), payload.items())
+        }
+    }
+}
+
+fn print_traces(id: &str, verbosity: Verbosity, batch: &TraceBatch) -> String {
     let mut text = String::new();
     let resources = batch.request().resource_spans().count();
     line(&mut text, 0, format_args!("{id}: traces, resource spans: {resources}, spans: {}", batch.span_count()));

@@ -63,9 +63,16 @@ impl StoreExporter {
 
 impl Exporter for StoreExporter {
     fn export(&self, batch: Batch) -> Export {
+        let Some(traces) = batch.traces().cloned() else {
+            let message = "the store keeps traces only";
+            return Box::pin(std::future::ready(Exported::Failed(Refusal::never(
+                RefusalReason::RejectedByBackend,
+                message,
+            ))));
+        };
         let (done, answer) = oneshot::channel();
         // The gateway may be gone when the store answers; nobody waits then.
-        self.store.ingest(batch.traces().clone(), Box::new(move |result| drop(done.send(result))));
+        self.store.ingest(traces, Box::new(move |result| drop(done.send(result))));
         let refusing = Arc::clone(&self.refusing);
         Box::pin(async move {
             let answer = answer.await;

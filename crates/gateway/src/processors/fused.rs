@@ -66,9 +66,10 @@ impl Fused {
 
     /// The batch after all stages, and what they removed.
     fn edited(&self, batch: &Batch) -> Result<(Option<Batch>, Edited), Refusal> {
-        let length = batch.traces().bytes().len() + GROWTH_BYTES;
+        let Some(traces) = batch.traces() else { return Ok((None, Edited::default())) };
+        let length = traces.bytes().len() + GROWTH_BYTES;
         let mut reservation = self.budget.try_reserve(length as u64).map_err(|Exhausted| Refusal::memory_limit())?;
-        let mut edited = edit(batch.traces(), Vec::with_capacity(length), &mut Pass { stages: &self.stages });
+        let mut edited = edit(traces, Vec::with_capacity(length), &mut Pass { stages: &self.stages });
         let Some(mut request) = edited.request.take() else { return Ok((None, edited)) };
         // A batch that was cut down must not hold the room of the whole.
         if request.capacity() / 2 > request.len() {
@@ -97,7 +98,7 @@ impl Processor for Fused {
                         ack.remove(spans, removal);
                     }
                 }
-                if batch.traces().is_empty() {
+                if batch.items() == 0 {
                     ack.settle(Outcome::Delivered);
                 } else {
                     out.push(Item { batch, ack });

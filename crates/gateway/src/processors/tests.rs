@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use rootspan_model::ids::TraceId;
 use rootspan_model::time::UnixNanos;
+use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::validate::{Limits, validate};
 
 use super::Processor;
@@ -45,7 +46,8 @@ fn run(processors: &str, request: &ExportTraceServiceRequest) -> (Option<ExportT
         Box::new(Fused::new(stages, Arc::clone(&budget)))
     };
     let mut chain = Chain::new(plan.pipelines[0].passes.iter().map(fused).collect());
-    let ledger = Arc::new(Ledger::new(&["otlp".to_owned()], &["traces".to_owned()], &[]));
+    let ledger =
+        Arc::new(Ledger::new(&[("otlp".to_owned(), Signal::Traces)], &[("traces".to_owned(), Signal::Traces)], &[]));
     let batch = validate(request.encode_to_vec().into(), &Limits::default()).expect("sound").batch;
     let reservation = budget.try_reserve(batch.bytes().len() as u64).expect("there is room");
     let spans = batch.span_count() as u64;
@@ -56,8 +58,8 @@ fn run(processors: &str, request: &ExportTraceServiceRequest) -> (Option<ExportT
     assert_eq!(snapshot.imbalances(), Vec::<String>::new());
     assert!(out.len() <= 1, "a pass makes no more batches");
     let decoded = out.first().map(|item| {
-        let bytes = item.batch.traces().bytes();
-        assert_eq!(snapshot.pipelines[0].held, item.batch.traces().span_count() as u64);
+        let bytes = item.batch.bytes();
+        assert_eq!(snapshot.pipelines[0].held, item.batch.items());
         ExportTraceServiceRequest::decode(bytes.as_ref()).expect("the result is protobuf")
     });
     if decoded.is_none() {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::json::read_request;
+use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::validate::{Limits, Rejected, validate};
 
 use super::pipeline::Item;
@@ -16,6 +17,7 @@ use crate::ack::{self, Outcome, Refusal};
 use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted, PaidBuffer, Reservation};
 use crate::ledger::{Ledger, PipelineIndex, ReceiverIndex, RefusalReason};
+use crate::plan::Feed;
 use crate::tasks;
 
 /// When a sender that met a full pipeline should try again.
@@ -24,7 +26,32 @@ const BUSY_RETRY: Duration = Duration::from_millis(500);
 /// Requests shorter than this are validated in less than half a millisecond, on the connection's thread.
 const INLINE_BYTES: usize = 512 << 10;
 
-/// The way into the pipelines of one receiver.
+/// The ways into the pipelines of one receiver: one for each signal that it takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Ingresses(Vec<Ingress>);
+
+impl Ingresses {
+    /// Those of a planned receiver; `inputs` are those of all pipelines.
+    pub(crate) fn new(
+        feeds: &[Feed],
+        inputs: &[mpsc::Sender<Item>],
+        ledger: &Arc<Ledger>,
+        budget: &Arc<Budget>,
+    ) -> Self {
+        let ingress = |feed: &Feed| {
+            let to = feed.pipelines.iter().map(|pipeline| (*pipeline, inputs[pipeline.0].clone())).collect();
+            Ingress::new(feed.signal, feed.account, to, Arc::clone(ledger), Arc::clone(budget))
+        };
+        Self(feeds.iter().map(ingress).collect())
+    }
+
+    /// The way for `signal`; `None` if no pipeline takes it from this receiver.
+    pub(crate) fn of(&self, signal: Signal) -> Option<&Ingress> {
+        self.0.iter().find(|ingress| ingress.shared.signal == signal)
+    }
+}
+
+/// The way into the pipelines of one receiver for one signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Ingress {
     shared: Arc<Shared>,
@@ -32,6 +59,7 @@ pub(crate) struct Ingress {
 
 #[derive(Debug)]
 struct Shared {
+    signal: Signal,
     receiver: ReceiverIndex,
     pipelines: Vec<PipelineIndex>,
     inputs: Vec<mpsc::Sender<Item>>,
@@ -54,14 +82,16 @@ pub(crate) enum Refused {
 
 impl Ingress {
     /// An ingress of `receiver`; batches go to each of `inputs`.
-    pub(crate) fn new(
+    fn new(
+        signal: Signal,
         receiver: ReceiverIndex,
         pipelines: Vec<(PipelineIndex, mpsc::Sender<Item>)>,
         ledger: Arc<Ledger>,
         budget: Arc<Budget>,
     ) -> Self {
         let (pipelines, inputs) = pipelines.into_iter().unzip();
-        Self { shared: Arc::new(Shared { receiver, pipelines, inputs, ledger, budget, limits: Limits::default() }) }
+        let limits = Limits::default();
+        Self { shared: Arc::new(Shared { signal, receiver, pipelines, inputs, ledger, budget, limits }) }
     }
 
     /// The budget that the receiver reserves from before it buffers anything.
@@ -160,7 +190,7 @@ impl Ingress {
     /// its way all the same.
     pub(crate) async fn send(&self, batch: Batch) -> Result<(), Refusal> {
         let shared = &self.shared;
-        let spans = batch.traces().span_count() as u64;
+        let spans = batch.items();
         if spans == 0 {
             return Ok(());
         }

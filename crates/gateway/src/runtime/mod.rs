@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rootspan_store::store::Store;
+use rootspan_wire::otlp::payload::Signal;
 use tokio::sync::mpsc;
 
 use crate::budget::{self, Budget};
@@ -28,10 +29,10 @@ use crate::exporters::otlp::http::OtlpHttpExporter;
 use crate::exporters::store::StoreExporter;
 use crate::extensions::health_check::{self, Health, HealthCheckConfig};
 use crate::files;
-use crate::ledger::{ExporterIndex, Ledger, Snapshot};
+use crate::ledger::{ExporterIndex, Ledger, Named, Snapshot};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::{self, Stop, Stopper};
-use crate::plan::{Plan, PlannedReceiver, plan};
+use crate::plan::{Plan, PlannedExporter, PlannedReceiver, plan};
 use crate::processors::Processor;
 use crate::processors::fused::{Fused, Stage};
 use crate::receivers::{cloudfront, otlp};
@@ -39,7 +40,7 @@ use crate::tasks::{self, Task};
 use crate::telemetry;
 use crate::telemetry::metrics::{RecordCounts, Sources};
 use delivery::{Scatter, Settings};
-use ingress::Ingress;
+use ingress::Ingresses;
 use pipeline::{Chain, Item};
 
 /// How often to look whether everything is settled at the end, and for how long.
@@ -142,16 +143,11 @@ impl Gateway {
     pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
         let plan = plan(config);
         let mut exporters = Vec::new();
-        for (id, exporter) in &plan.exporters {
-            exporters.push(build_exporter(&id.to_string(), exporter, &environment)?);
+        for planned in &plan.exporters {
+            exporters.push(build_exporter(planned, &environment)?);
         }
         let sockets = Sockets::bind(config, &plan).await?;
-        let ids = |ids: &mut dyn Iterator<Item = String>| ids.collect::<Vec<_>>();
-        let ledger = Arc::new(Ledger::new(
-            &ids(&mut plan.receivers.iter().map(|receiver| receiver.id.to_string())),
-            &ids(&mut plan.pipelines.iter().map(|pipeline| pipeline.id.to_string())),
-            &ids(&mut plan.exporters.iter().map(|(id, _)| id.to_string())),
-        ));
+        let ledger = Arc::new(new_ledger(&plan));
         let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
         let (deliveries, outputs) = start_deliveries(&plan, exporters, &budget, &Scatter::random());
@@ -172,13 +168,11 @@ impl Gateway {
             others: Vec::new(),
         };
         let mut cloudfront = Vec::new();
-        for (index, (planned, bound)) in plan.receivers.iter().zip(sockets.receivers).enumerate() {
-            let to = planned.pipelines.iter().map(|pipeline| (*pipeline, inputs[pipeline.0].clone())).collect();
-            let receiver = crate::ledger::ReceiverIndex(index);
-            let ingress = Ingress::new(receiver, to, Arc::clone(&ledger), Arc::clone(&budget));
+        for (planned, bound) in plan.receivers.iter().zip(sockets.receivers) {
+            let ingresses = Ingresses::new(&planned.feeds, &inputs, &ledger, &budget);
             running.receivers.extend(bound.start(
                 &planned.id.to_string(),
-                ingress,
+                &ingresses,
                 &receivers_stop,
                 &environment,
                 &mut cloudfront,
@@ -293,6 +287,14 @@ impl Running {
     }
 }
 
+fn new_ledger(plan: &Plan) -> Ledger {
+    let name = |id: &ComponentId, signal: Signal| (id.to_string(), signal);
+    let receivers: Vec<Named> = plan.receiver_accounts.iter().map(|(id, signal)| name(id, *signal)).collect();
+    let pipelines: Vec<Named> = plan.pipelines.iter().map(|planned| name(&planned.id, planned.signal)).collect();
+    let exporters: Vec<Named> = plan.exporters.iter().map(|planned| name(&planned.id, planned.signal)).collect();
+    Ledger::new(&receivers, &pipelines, &exporters)
+}
+
 fn payload_limit(plan: &Plan, store_tail_bytes: u64) -> u64 {
     let control_group = files::control_group_memory_limit();
     let configured = plan.memory_limits.iter().filter_map(|limit| limit.bytes(control_group));
@@ -300,12 +302,9 @@ fn payload_limit(plan: &Plan, store_tail_bytes: u64) -> u64 {
     budget::payload_limit(process, files::resident_bytes(), store_tail_bytes)
 }
 
-fn build_exporter(
-    id: &str,
-    config: &ExporterConfig,
-    environment: &Environment,
-) -> Result<Arc<dyn Exporter>, StartError> {
-    match config {
+fn build_exporter(planned: &PlannedExporter, environment: &Environment) -> Result<Arc<dyn Exporter>, StartError> {
+    let (id, signal) = (planned.id.to_string(), planned.signal);
+    match &planned.config {
         ExporterConfig::Store(config) => {
             let store = environment.stores.get(&config.directory);
             let store = store.ok_or_else(|| StartError::NoStore(config.directory.clone()))?;
@@ -313,14 +312,14 @@ fn build_exporter(
         }
         ExporterConfig::Debug(config) => {
             let output = environment.debug_output.clone().unwrap_or_else(standard_output);
-            Ok(Arc::new(DebugExporter::new(id.to_owned(), config, output)))
+            Ok(Arc::new(DebugExporter::new(id, config, output)))
         }
         ExporterConfig::File(config) => {
             let exporter = FileExporter::open(config, Arc::clone(&environment.clock));
-            let exporter = exporter.map_err(|reason| StartError::File { id: id.to_owned(), reason })?;
+            let exporter = exporter.map_err(|reason| StartError::File { id, reason })?;
             Ok(Arc::new(exporter))
         }
-        ExporterConfig::OtlpGrpc(config) => Ok(Arc::new(OtlpGrpcExporter::new(config))),
+        ExporterConfig::OtlpGrpc(config) => Ok(Arc::new(OtlpGrpcExporter::new(config, signal))),
         ExporterConfig::OtlpHttp(config) => Ok(Arc::new(OtlpHttpExporter::new(config))),
     }
 }
@@ -333,7 +332,7 @@ pub(crate) fn start_deliveries(
 ) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
     let start = |(index, exporter): (usize, Arc<dyn Exporter>)| {
         let batch = plan.merging_before(ExporterIndex(index));
-        let settings = match &plan.exporters[index].1 {
+        let settings = match &plan.exporters[index].config {
             ExporterConfig::Store(_) | ExporterConfig::Debug(_) => Settings::DIRECT,
             // One after the other: that is how they are in the file.
             ExporterConfig::File(_) => Settings { consumers: 1, ..Settings::DIRECT },
@@ -436,15 +435,16 @@ impl BoundReceiver {
     fn start(
         self,
         id: &str,
-        ingress: Ingress,
+        ingresses: &Ingresses,
         stop: &Stop,
         environment: &Environment,
         counts: &mut Vec<(String, RecordCounts)>,
     ) -> Vec<Task> {
         match self {
-            Self::Otlp(bound) => bound.start(&ingress, stop),
+            Self::Otlp(bound) => bound.start(ingresses, stop),
             Self::CloudFront(bound) => {
-                let (task, record_counts) = bound.start(ingress, stop, Arc::clone(&environment.clock));
+                let ingress = ingresses.of(Signal::Traces).expect("a checked configuration has it in traces pipelines");
+                let (task, record_counts) = bound.start(ingress.clone(), stop, Arc::clone(&environment.clock));
                 counts.push((id.to_owned(), record_counts));
                 vec![task]
             }

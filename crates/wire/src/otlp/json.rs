@@ -9,7 +9,7 @@ mod schema;
 mod write;
 
 pub use read::{InvalidJson, read_request};
-pub use write::{put_json_double, put_json_string, write_traces};
+pub use write::{put_json_double, put_json_string, write_request, write_traces};
 
 #[cfg(test)]
 mod tests;

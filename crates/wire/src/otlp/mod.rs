@@ -7,6 +7,7 @@ pub mod batch;
 pub mod edit;
 pub mod field;
 pub mod json;
+pub mod payload;
 pub mod protobuf;
 mod rebuild;
 pub mod response;

@@ -14,7 +14,7 @@ shop GET 0ms 20ms server id=00000000000000aa http.route=/a retries=3 event=cache
 
 #[track_caller]
 fn check(verbosity: Verbosity, expected: &Expect) {
-    expected.assert_eq(&print("debug", verbosity, &fixture::batch(TRACE)));
+    expected.assert_eq(&print_traces("debug", verbosity, &fixture::batch(TRACE)));
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod files;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rootspan_wire::otlp::json::write_traces;
+use rootspan_wire::otlp::json::write_request;
 
 use super::otlp::Form;
 use super::{Export, Exported, Exporter};
@@ -150,8 +150,8 @@ impl Shared {
     fn record(&self, batch: &Batch) -> std::io::Result<Vec<u8>> {
         let mut message = Vec::new();
         match self.form {
-            Form::Json => write_traces(batch.traces(), &mut message)?,
-            Form::Protobuf => message.extend_from_slice(batch.traces().bytes()),
+            Form::Json => write_request(batch.payload(), &mut message)?,
+            Form::Protobuf => message.extend_from_slice(batch.bytes()),
         }
         let message = match self.compression {
             FileCompression::None if self.form == Form::Json => {

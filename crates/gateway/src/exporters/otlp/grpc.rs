@@ -15,6 +15,7 @@ use http::{Method, Request, StatusCode, Uri};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
+use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::protobuf::{FieldValue, Fields};
 
 use super::compress::compress;
@@ -25,7 +26,15 @@ use crate::exporters::{Export, Exported, Exporter};
 use crate::ledger::RefusalReason;
 use crate::tasks::{self, Task};
 
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/// The one method of a signal.
+const fn export_method(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
 /// Flag and length before each message.
 const PREFIX_BYTES: usize = 5;
 /// Answers are short.
@@ -57,11 +66,11 @@ struct Connection {
 }
 
 impl OtlpGrpcExporter {
-    pub(crate) fn new(config: &OtlpGrpcConfig) -> Self {
+    pub(crate) fn new(config: &OtlpGrpcConfig, signal: Signal) -> Self {
         let target = config.authority();
         let shown = if config.authority.is_empty() { target.as_str() } else { &config.authority };
-        let uri = Uri::builder().scheme("http").authority(shown).path_and_query(EXPORT).build();
-        let uri = uri.unwrap_or_else(|_| Uri::from_static(EXPORT));
+        let uri = Uri::builder().scheme("http").authority(shown).path_and_query(export_method(signal)).build();
+        let uri = uri.unwrap_or_else(|_| Uri::from_static(export_method(signal)));
         let shared = Shared {
             target,
             uri,
@@ -112,7 +121,7 @@ impl Shared {
     /// One attempt; the number of spans that the back end rejected. `used` keeps the connection.
     async fn attempt(&self, batch: &Batch, used: &mut Option<Connection>) -> Result<u64, Refusal> {
         let failed = |error: h2::Error| unavailable(&self.target, &error);
-        let Some(message) = compress(self.encoding, batch.traces().bytes().clone()).await else {
+        let Some(message) = compress(self.encoding, batch.bytes().clone()).await else {
             return Err(Refusal::never(RefusalReason::RejectedByBackend, "the request cannot be compressed"));
         };
         let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);

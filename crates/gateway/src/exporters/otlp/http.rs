@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 
-use rootspan_wire::otlp::json::write_traces;
+use rootspan_wire::otlp::json::write_request;
 
 use super::compress::compress;
 use super::grpc::{rejected_spans, retry_delay_of_status};
@@ -78,12 +78,12 @@ impl Shared {
     async fn attempt(&self, batch: &Batch) -> Result<u64, Refusal> {
         let unfit = || Refusal::never(RefusalReason::RejectedByBackend, "the request cannot be encoded");
         let body = match self.form {
-            Form::Protobuf => batch.traces().bytes().clone(),
+            Form::Protobuf => batch.bytes().clone(),
             Form::Json => {
                 let batch = batch.clone();
                 let write = move || {
                     let mut json = Vec::new();
-                    write_traces(batch.traces(), &mut json).ok().map(|()| Bytes::from(json))
+                    write_request(batch.payload(), &mut json).ok().map(|()| Bytes::from(json))
                 };
                 tasks::blocking("write OTLP JSON", write).await.flatten().ok_or_else(unfit)?
             }

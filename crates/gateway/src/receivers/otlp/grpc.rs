@@ -13,6 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use tokio::net::TcpStream;
 
+use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::response::{Code, Status, export_response_protobuf};
 use rootspan_wire::otlp::validate::Rejected;
 
@@ -24,11 +25,13 @@ use crate::ledger::RefusalReason;
 use crate::net::body::{BODY_TIMEOUT, BodyError, unpack};
 use crate::net::decompress::Compression;
 use crate::net::stop::Stop;
-use crate::runtime::ingress::{Ingress, Refused};
+use crate::runtime::ingress::{Ingress, Ingresses, Refused};
 use crate::tasks::TaskGroup;
 
-/// The one method.
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+/// The one method of each signal.
+const EXPORT_TRACES: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const EXPORT_METRICS: &str = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+const EXPORT_LOGS: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 /// Flag and length before each message.
 const PREFIX_BYTES: usize = 5;
 /// Bytes that a client may send before they are taken off the connection: what a round trip of 10 ms at 1 Gbit/s needs.
@@ -55,7 +58,7 @@ const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-en
 /// What the connections of one listener share.
 #[derive(Debug)]
 pub(super) struct Server {
-    ingress: Ingress,
+    ingresses: Ingresses,
     max_message_bytes: usize,
     max_concurrent_streams: u32,
     max_idle: Option<Duration>,
@@ -64,12 +67,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(ingress: Ingress, config: &GrpcConfig) -> Self {
+    pub(super) fn new(ingresses: Ingresses, config: &GrpcConfig) -> Self {
         let max_message_bytes =
             usize::try_from(config.max_recv_msg_size_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
         let parameters = config.keepalive.as_ref().and_then(|keepalive| keepalive.server_parameters.as_ref());
         Self {
-            ingress,
+            ingresses,
             max_message_bytes,
             max_concurrent_streams: config.max_concurrent_streams,
             max_idle: parameters.and_then(|parameters| parameters.max_connection_idle),
@@ -157,15 +160,22 @@ fn not_grpc(request: &Request<RecvStream>) -> Option<Response<()>> {
     Some(response)
 }
 
+/// The way for the signal of a method.
+fn ingress_of<'s>(path: &str, server: &'s Server) -> Result<&'s Ingress, Status> {
+    let signal = match path {
+        EXPORT_TRACES => Signal::Traces,
+        EXPORT_METRICS => Signal::Metrics,
+        EXPORT_LOGS => Signal::Logs,
+        _ => return Err(status(Code::Unimplemented, format!("unknown method {path}: this is a receiver of OTLP"))),
+    };
+    let without = || format!("no pipeline takes {} from this receiver", signal.name());
+    server.ingresses.of(signal).ok_or_else(|| status(Code::Unimplemented, without()))
+}
+
 /// Receives one request and waits until its spans are settled.
 async fn receive(request: Request<RecvStream>, server: &Server) -> Result<Rejected, Status> {
     let (head, mut body) = request.into_parts();
-    if head.uri.path() != EXPORT {
-        return Err(status(
-            Code::Unimplemented,
-            format!("unknown method {}: rootspan accepts traces", head.uri.path()),
-        ));
-    }
+    let ingress = ingress_of(head.uri.path(), server)?;
     if !matches!(
         head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
         Some(b"application/grpc" | b"application/grpc+proto")
@@ -177,32 +187,34 @@ async fn receive(request: Request<RecvStream>, server: &Server) -> Result<Reject
         let message = format!("unsupported grpc-encoding {}", String::from_utf8_lossy(encoding));
         return Err(status(Code::Unimplemented, message));
     };
-    let read = tokio::time::timeout(BODY_TIMEOUT, read_message(&mut body, server)).await;
+    let read = tokio::time::timeout(BODY_TIMEOUT, read_message(&mut body, ingress, server)).await;
     let broken = || status(Code::Internal, "the request was not complete in time");
     let (compressed, message) = read.map_err(|_| broken())??;
     let compression = match (compressed, compression) {
         (false, _) => None,
         (true, Some(compression)) => Some(compression),
-        (true, None) => return Err(malformed(server, "the message is compressed, but grpc-encoding does not say how")),
+        (true, None) => {
+            return Err(malformed(ingress, "the message is compressed, but grpc-encoding does not say how"));
+        }
     };
-    let budget = server.ingress.budget();
+    let budget = ingress.budget();
     let message = match unpack(compression, message, server.max_message_bytes, budget).await {
         Ok(message) => message,
-        Err(BodyError::TooLarge) => return Err(too_large(server, None)),
-        Err(BodyError::Exhausted) => return Err(exhausted(server)),
+        Err(BodyError::TooLarge) => return Err(too_large(ingress, server, None)),
+        Err(BodyError::Exhausted) => return Err(exhausted(ingress)),
         Err(BodyError::Corrupt(reason)) => {
-            return Err(malformed(server, format!("the message cannot be decompressed: {reason}")));
+            return Err(malformed(ingress, format!("the message cannot be decompressed: {reason}")));
         }
-        Err(BodyError::Broken) => return Err(malformed(server, "the message was not complete in time")),
+        Err(BodyError::Broken) => return Err(malformed(ingress, "the message was not complete in time")),
     };
-    server.ingress.send_otlp(message).await.map_err(|refused| match refused {
+    ingress.send_otlp(message).await.map_err(|refused| match refused {
         Refused::Malformed(reason) => status(Code::InvalidArgument, reason),
         Refused::NotNow(reason) => refusal(reason),
     })
 }
 
 /// Reads the one message of a request: whether it is compressed, and its bytes as sent.
-async fn read_message(body: &mut RecvStream, server: &Server) -> Result<(bool, PaidBuffer), Status> {
+async fn read_message(body: &mut RecvStream, ingress: &Ingress, server: &Server) -> Result<(bool, PaidBuffer), Status> {
     let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
     let mut message: Option<(bool, usize, PaidBuffer)> = None;
     while let Some(data) = body.data().await {
@@ -212,14 +224,14 @@ async fn read_message(body: &mut RecvStream, server: &Server) -> Result<(bool, P
             let missing = (PREFIX_BYTES - prefix.len()).min(data.len());
             prefix.put(data.split_to(missing));
             if prefix.len() == PREFIX_BYTES {
-                message = Some(begin_message(&prefix, server)?);
+                message = Some(begin_message(&prefix, ingress, server)?);
             }
         }
         if let Some((_, length, buffer)) = &mut message {
             if buffer.as_ref().len() + data.len() > *length {
-                return Err(malformed(server, "the request has more than one message"));
+                return Err(malformed(ingress, "the request has more than one message"));
             }
-            buffer.append(&data, *length).map_err(|_| exhausted(server))?;
+            buffer.append(&data, *length).map_err(|_| exhausted(ingress))?;
         }
         // The window opens again only for what has been paid for.
         let released = body.flow_control().release_capacity(received);
@@ -227,38 +239,38 @@ async fn read_message(body: &mut RecvStream, server: &Server) -> Result<(bool, P
     }
     match message {
         Some((compressed, length, buffer)) if buffer.as_ref().len() == length => Ok((compressed, buffer)),
-        _ => Err(malformed(server, "the request ends before its message does")),
+        _ => Err(malformed(ingress, "the request ends before its message does")),
     }
 }
 
 /// Reads the prefix and pays for the message.
-fn begin_message(prefix: &[u8], server: &Server) -> Result<(bool, usize, PaidBuffer), Status> {
+fn begin_message(prefix: &[u8], ingress: &Ingress, server: &Server) -> Result<(bool, usize, PaidBuffer), Status> {
     let mut prefix = prefix;
     let flag = prefix.get_u8();
     let length = prefix.get_u32() as usize;
     if flag > 1 {
-        return Err(malformed(server, "the message does not begin as gRPC's do"));
+        return Err(malformed(ingress, "the message does not begin as gRPC's do"));
     }
     if length > server.max_message_bytes {
-        return Err(too_large(server, Some(length)));
+        return Err(too_large(ingress, server, Some(length)));
     }
-    let buffer = PaidBuffer::with_capacity(server.ingress.budget(), length).map_err(|_| exhausted(server))?;
+    let buffer = PaidBuffer::with_capacity(ingress.budget(), length).map_err(|_| exhausted(ingress))?;
     Ok((flag == 1, length, buffer))
 }
 
-fn malformed(server: &Server, message: impl Into<String>) -> Status {
-    server.ingress.refused_request(RefusalReason::Malformed);
+fn malformed(ingress: &Ingress, message: impl Into<String>) -> Status {
+    ingress.refused_request(RefusalReason::Malformed);
     status(Code::InvalidArgument, message)
 }
 
-fn exhausted(server: &Server) -> Status {
-    server.ingress.refused_request(RefusalReason::MemoryLimit);
+fn exhausted(ingress: &Ingress) -> Status {
+    ingress.refused_request(RefusalReason::MemoryLimit);
     refusal(Refusal::memory_limit())
 }
 
 /// Without a delay: the client must not send the same again.
-fn too_large(server: &Server, length: Option<usize>) -> Status {
-    server.ingress.refused_request(RefusalReason::TooLarge);
+fn too_large(ingress: &Ingress, server: &Server, length: Option<usize>) -> Status {
+    ingress.refused_request(RefusalReason::TooLarge);
     let limit = server.max_message_bytes;
     let message = match length {
         Some(length) => {

@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
+use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::response::{Code, Status, export_response_json, export_response_protobuf};
 use rootspan_wire::otlp::validate::Rejected;
 
@@ -19,7 +20,7 @@ use crate::net::body::{BodyError, collect, unpack};
 use crate::net::decompress::Compression;
 use crate::net::http::{self as net_http, Answer, answer, retry_after, text};
 use crate::net::stop::Stop;
-use crate::runtime::ingress::{Ingress, Refused};
+use crate::runtime::ingress::{Ingress, Ingresses, Refused};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -27,25 +28,42 @@ const JSON: &str = "application/json";
 /// What the connections of one listener share.
 #[derive(Debug)]
 pub(super) struct Server {
-    ingress: Ingress,
-    traces_path: String,
+    ingresses: Ingresses,
+    /// The paths of signals.
+    paths: [(Signal, String); 1],
     max_body_bytes: usize,
     header_timeout: Duration,
 }
 
 impl Server {
-    pub(super) fn new(ingress: Ingress, config: &HttpConfig) -> Self {
+    pub(super) fn new(ingresses: Ingresses, config: &HttpConfig) -> Self {
         // As in the collector, 0 is the default.
         let configured = match config.max_request_body_size.0 {
             0 => 20 << 20,
             bytes => bytes,
         };
         Self {
-            ingress,
-            traces_path: config.traces_url_path.clone(),
+            ingresses,
+            paths: [(Signal::Traces, config.traces_url_path.clone())],
             max_body_bytes: usize::try_from(configured).unwrap_or(usize::MAX),
             header_timeout: config.read_header_timeout,
         }
+    }
+}
+
+impl Server {
+    /// The way for the signal that is served at `path`.
+    fn ingress_of(&self, path: &str) -> Option<&Ingress> {
+        let (signal, _) = self.paths.iter().find(|(_, served)| served == path)?;
+        self.ingresses.of(*signal)
+    }
+
+    /// What is served, for whoever asked for something else.
+    fn served(&self) -> String {
+        let has_pipeline = |(signal, _): &&(Signal, String)| self.ingresses.of(*signal).is_some();
+        let served =
+            self.paths.iter().filter(has_pipeline).map(|(signal, path)| format!("{} at {path}", signal.name()));
+        format!("pipelines take {}", served.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -77,20 +95,19 @@ impl Form {
 async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    if path != server.traces_path {
-        let message = format!("{path} is not served here: rootspan accepts traces at {}", server.traces_path);
-        return text(StatusCode::NOT_FOUND, message);
-    }
+    let Some(ingress) = server.ingress_of(path) else {
+        return text(StatusCode::NOT_FOUND, format!("{path} is not served here: {}", server.served()));
+    };
     if head.method != Method::POST {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only POST is accepted");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
     let Some(form) = Form::of(&head.headers) else {
-        server.ingress.refused_request(RefusalReason::Malformed);
+        ingress.refused_request(RefusalReason::Malformed);
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {PROTOBUF} or {JSON}"));
     };
-    match receive(&head.headers, body, form, &server).await {
+    match receive(&head.headers, body, form, ingress, &server).await {
         Ok(rejected) => match form {
             Form::Protobuf => answer(StatusCode::OK, PROTOBUF, export_response_protobuf(&rejected)),
             Form::Json => answer(StatusCode::OK, JSON, export_response_json(&rejected)),
@@ -104,20 +121,21 @@ async fn receive(
     headers: &HeaderMap,
     body: Incoming,
     form: Form,
+    ingress: &Ingress,
     server: &Server,
 ) -> Result<Rejected, (StatusCode, Status)> {
     let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
     let Ok(compression) = Compression::from_name(encoding) else {
-        server.ingress.refused_request(RefusalReason::Malformed);
+        ingress.refused_request(RefusalReason::Malformed);
         let message = format!("unsupported content encoding {}: gzip and zstd are", String::from_utf8_lossy(encoding));
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, status(Code::InvalidArgument, message)));
     };
-    let (limit, budget) = (server.max_body_bytes, server.ingress.budget());
-    let body = collect(body, limit, budget).await.map_err(|error| body_refused(server, error))?;
-    let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(server, error))?;
+    let (limit, budget) = (server.max_body_bytes, ingress.budget());
+    let body = collect(body, limit, budget).await.map_err(|error| body_refused(ingress, server, error))?;
+    let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(ingress, server, error))?;
     let sent = match form {
-        Form::Protobuf => server.ingress.send_otlp(body).await,
-        Form::Json => server.ingress.send_otlp_json(body).await,
+        Form::Protobuf => ingress.send_otlp(body).await,
+        Form::Json => ingress.send_otlp_json(body).await,
     };
     sent.map_err(|refused| match refused {
         Refused::Malformed(reason) => (StatusCode::BAD_REQUEST, status(Code::InvalidArgument, reason)),
@@ -140,24 +158,24 @@ fn http_status(code: Code) -> StatusCode {
     }
 }
 
-fn body_refused(server: &Server, error: BodyError) -> (StatusCode, Status) {
+fn body_refused(ingress: &Ingress, server: &Server, error: BodyError) -> (StatusCode, Status) {
     match error {
         BodyError::TooLarge => {
-            server.ingress.refused_request(RefusalReason::TooLarge);
+            ingress.refused_request(RefusalReason::TooLarge);
             let message = format!("the body is longer than {} bytes (max_request_body_size)", server.max_body_bytes);
             (StatusCode::PAYLOAD_TOO_LARGE, status(Code::ResourceExhausted, message))
         }
         BodyError::Exhausted => {
-            server.ingress.refused_request(RefusalReason::MemoryLimit);
+            ingress.refused_request(RefusalReason::MemoryLimit);
             (StatusCode::TOO_MANY_REQUESTS, refusal(Refusal::memory_limit()))
         }
         BodyError::Corrupt(reason) => {
-            server.ingress.refused_request(RefusalReason::Malformed);
+            ingress.refused_request(RefusalReason::Malformed);
             let message = format!("the body cannot be decompressed: {reason}");
             (StatusCode::BAD_REQUEST, status(Code::InvalidArgument, message))
         }
         BodyError::Broken => {
-            server.ingress.refused_request(RefusalReason::Malformed);
+            ingress.refused_request(RefusalReason::Malformed);
             (StatusCode::REQUEST_TIMEOUT, status(Code::InvalidArgument, "the body was not complete in time"))
         }
     }

@@ -23,7 +23,7 @@ use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, Endpoint};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::Stop;
-use crate::runtime::ingress::Ingress;
+use crate::runtime::ingress::Ingresses;
 use crate::tasks::{self, Task};
 
 config! {
@@ -156,16 +156,16 @@ impl Bound {
     }
 
     /// Starts to receive.
-    pub(crate) fn start(self, ingress: &Ingress, stop: &Stop) -> Vec<Task> {
+    pub(crate) fn start(self, ingresses: &Ingresses, stop: &Stop) -> Vec<Task> {
         let mut servers = Vec::new();
         if let Some((listener, config)) = self.grpc {
-            let server = Arc::new(grpc::Server::new(ingress.clone(), &config));
+            let server = Arc::new(grpc::Server::new(ingresses.clone(), &config));
             let connection_stop = stop.clone();
             let serve = move |stream| grpc::serve(stream, Arc::clone(&server), connection_stop.clone());
             servers.push(tasks::start("otlp grpc", listener.run("otlp grpc connection", stop.clone(), serve)));
         }
         if let Some((listener, config)) = self.http {
-            let server = Arc::new(http::Server::new(ingress.clone(), &config));
+            let server = Arc::new(http::Server::new(ingresses.clone(), &config));
             let connection_stop = stop.clone();
             let serve = move |stream| http::serve(stream, Arc::clone(&server), connection_stop.clone());
             servers.push(tasks::start("otlp http", listener.run("otlp http connection", stop.clone(), serve)));

@@ -238,7 +238,7 @@ impl Delivery {
                 // How many spans of which request were rejected is not said: the first ones answer for them.
                 End::Delivered { mut rejected_spans } => {
                     for waiting in group {
-                        let rejected = rejected_spans.min(waiting.batch.traces().span_count() as u64);
+                        let rejected = rejected_spans.min(waiting.batch.items());
                         rejected_spans -= rejected;
                         waiting.settle(End::Delivered { rejected_spans: rejected });
                     }

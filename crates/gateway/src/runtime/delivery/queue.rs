@@ -38,8 +38,8 @@ impl Drop for Room {
 fn size(sizer: Sizer, batch: &Batch) -> u64 {
     match sizer {
         Sizer::Requests => 1,
-        Sizer::Items => batch.traces().span_count() as u64,
-        Sizer::Bytes => batch.traces().bytes().len() as u64,
+        Sizer::Items => batch.items(),
+        Sizer::Bytes => batch.bytes().len() as u64,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
+use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::validate::{Limits, validate};
 use tokio::sync::oneshot;
 
@@ -31,7 +32,7 @@ impl Exporter for Handle {
     fn export(&self, batch: Batch) -> Export {
         let faulty = Arc::clone(&self.0);
         Box::pin(async move {
-            faulty.attempts.lock().expect("sound").push(batch.traces().span_count());
+            faulty.attempts.lock().expect("sound").push(batch.items() as usize);
             let _open = faulty.gate.lock().await;
             faulty.answers.lock().expect("sound").pop_front().unwrap_or(Exported::DELIVERED)
         })
@@ -70,7 +71,7 @@ fn settings() -> Settings {
 
 impl Bench {
     fn new(settings: Settings, answers: impl IntoIterator<Item = Exported>) -> Self {
-        let name = |name: &str| vec![name.to_owned()];
+        let name = |name: &str| vec![(name.to_owned(), Signal::Traces)];
         let ledger = Arc::new(Ledger::new(&name("in"), &name("traces"), &name("out")));
         let budget = Budget::new(1 << 20);
         let faulty = Arc::new(Faulty { answers: Mutex::new(answers.into_iter().collect()), ..Default::default() });

@@ -6,7 +6,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::otlp::batch::TraceBatch;
+use crate::otlp::payload::Payload;
 use crate::otlp::view::{AnyValue, Event, KeyValue, Link, Resource, Scope, Span};
+
+/// Writes a request as JSON, in the form of its signal.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_request(payload: &Payload, out: &mut impl Write) -> io::Result<()> {
+    match payload {
+        Payload::Traces(traces) => write_traces(traces, out),
+        Payload::Metrics(_) | Payload::Logs(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
 
 /// Writes the batch as the JSON form of `TracesData` (the same as `ExportTraceServiceRequest`).
 ///
