@@ -1,5 +1,6 @@
 //! Bytes of a segment: how headers and frames are written and checked. The format is described in [`crate::journal`].
 
+use std::borrow::Cow;
 use std::io;
 
 use bytes::Bytes;
@@ -187,15 +188,19 @@ impl Packer {
     }
 
     /// The payload compressed; `None` if that does not make it shorter.
-    pub(super) fn pack(&mut self, payload: &[u8]) -> Option<&[u8]> {
+    pub(super) fn pack(&mut self, parts: &[&[u8]]) -> Option<[&[u8]; 1]> {
+        let payload = match parts {
+            [whole] => Cow::Borrowed(*whole),
+            parts => Cow::Owned(parts.concat()),
+        };
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
         }
         self.buffer.clear();
         self.buffer.reserve(zstd::zstd_safe::compress_bound(payload.len()));
         // An error here costs compression, not the frame.
-        let length = self.compressor.compress_to_buffer(payload, &mut self.buffer).ok()?;
-        (length < payload.len()).then_some(self.buffer.as_slice())
+        let length = self.compressor.compress_to_buffer(payload.as_ref(), &mut self.buffer).ok()?;
+        (length < payload.len()).then_some([self.buffer.as_slice()])
     }
 }
 

@@ -44,6 +44,7 @@
 //!
 //! Sequences have gaps where appends failed; they are never given out twice by one process.
 
+mod error;
 mod format;
 mod reader;
 mod recovery;
@@ -55,8 +56,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use crate::directory::{Directory, WritableFile, join};
+pub use error::JournalError;
+use error::failed;
 use format::{FORMAT_PAYLOAD_BYTES, FrameHeader, Packer, SegmentHeader, segment_name};
-pub use reader::Reader;
+pub use reader::{Next, Reader};
+pub use recovery::Extent;
 
 /// Appended frames are written when this many bytes wait, though only a sync makes them durable: most groups take one
 /// write, and a huge one does not take its size in memory.
@@ -140,7 +144,17 @@ impl Journal {
         after: Sequence,
         replay: &mut dyn FnMut(Sequence, Bytes) -> Result<(), JournalError>,
     ) -> Result<(Self, Recovery), JournalError> {
-        let found = recovery::recover(directory.as_ref(), folder, after, replay)?;
+        let mut visit = |_: Sequence, sequence: Sequence, payload: Bytes| replay(sequence, payload);
+        let found = recovery::recover(directory.as_ref(), folder, after, &mut visit)?;
+        Self::of(directory, folder, options, found)
+    }
+
+    fn of(
+        directory: Arc<dyn Directory>,
+        folder: &str,
+        options: Options,
+        found: recovery::Found,
+    ) -> Result<(Self, Recovery), JournalError> {
         let packer = match options.codec {
             Codec::Raw => None,
             Codec::Zstd => Some(Packer::new().map_err(failed("prepare compression for", folder))?),
@@ -162,13 +176,19 @@ impl Journal {
     /// Writes a frame, not yet durable. After an error the frame is not in the journal, and frames that were appended
     /// before it since the last [`Journal::sync`] are lost too: the next sync says so.
     pub fn append(&mut self, payload: &[u8]) -> Result<Sequence, JournalError> {
+        self.append_parts(&[payload])
+    }
+
+    /// [`Journal::append`] for a payload that lies in pieces.
+    pub fn append_parts(&mut self, parts: &[&[u8]]) -> Result<Sequence, JournalError> {
         let limit = self.options.max_payload_bytes.min(FORMAT_PAYLOAD_BYTES);
-        if payload.len() > limit {
-            return Err(JournalError::TooLong { length: payload.len(), limit });
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length > limit {
+            return Err(JournalError::TooLong { length, limit });
         }
         let sequence = self.next;
         self.next = sequence.next();
-        self.encode(sequence, payload);
+        self.encode(sequence, parts, length);
         if self.pending.len() >= WRITE_BYTES
             && let Err(error) = self.write()
         {
@@ -197,6 +217,40 @@ impl Journal {
             self.abandon();
         }
         synced
+    }
+
+    /// Hands everything appended so far to the operating system: it survives the end of this process, not the loss of
+    /// power, and readers do not see it yet. After an error everything appended since the last good sync is lost.
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        if let Some(kind) = self.group.lost {
+            self.abandon();
+            return Err(JournalError::Lost { folder: self.folder.clone(), kind });
+        }
+        let written = self.write();
+        if written.is_err() {
+            self.abandon();
+        }
+        written
+    }
+
+    /// Whether the next append begins a new segment: the moment to append first what a start should find there.
+    #[must_use]
+    pub fn begins_segment(&self) -> bool {
+        let is_full = |active: &Active| active.written >= self.options.segment_bytes;
+        self.group.frames == 0 && self.active.as_ref().is_none_or(is_full)
+    }
+
+    /// Lets the next append begin a new segment, if everything appended is synced.
+    pub fn close_segment(&mut self) {
+        if self.group == Group::default() {
+            self.active = None;
+        }
+    }
+
+    /// First sequences of the segments with durable bytes, oldest first.
+    #[must_use]
+    pub fn segments(&self) -> Vec<Sequence> {
+        lock(&self.segments).iter().map(|segment| segment.first).collect()
     }
 
     /// Removes whole segments all of whose frames are at or below `through`. The newest segment stays, because it knows the
@@ -231,6 +285,21 @@ impl Journal {
         Ok(())
     }
 
+    /// As [`Journal::open`], for an owner that knows from its own frames what older segments hold: only the newest
+    /// segment that has frames is read, or with [`Extent::All`] every one. `visit` is given the first sequence of the
+    /// segment, the sequence of the frame, and the frame. Damaged frames stay where they are and are passed over, here
+    /// and by the [`Reader`]; in segments that are not read nobody has looked for them yet.
+    pub fn open_passing_over(
+        directory: Arc<dyn Directory>,
+        folder: &str,
+        options: Options,
+        extent: Extent,
+        visit: &mut dyn FnMut(Sequence, Sequence, Bytes) -> Result<(), JournalError>,
+    ) -> Result<(Self, Recovery), JournalError> {
+        let found = recovery::recover_passing_over(directory.as_ref(), folder, extent, visit)?;
+        Self::of(directory, folder, options, found)
+    }
+
     /// Reads durable frames from `sequence` on. The reader goes on while the journal grows and may live in another thread.
     pub fn read_from(&self, sequence: Sequence) -> Result<Reader, JournalError> {
         Reader::new(Arc::clone(&self.directory), self.folder.clone(), Arc::clone(&self.segments), sequence)
@@ -250,9 +319,8 @@ impl Journal {
     }
 
     /// Appends the frame to `pending`, with the header of a new segment if one is due.
-    fn encode(&mut self, sequence: Sequence, payload: &[u8]) {
-        let is_full = self.active.as_ref().is_some_and(|active| active.written >= self.options.segment_bytes);
-        if is_full && self.group.frames == 0 {
+    fn encode(&mut self, sequence: Sequence, parts: &[&[u8]], length: usize) {
+        if self.begins_segment() {
             self.active = None;
         }
         let active = self.active.get_or_insert_with(|| {
@@ -265,18 +333,18 @@ impl Journal {
             header.encode(&mut self.pending);
             Active { first: sequence, file: None, written: 0, durable: 0 }
         });
-        let packed = self.packer.as_mut().and_then(|packer| packer.pack(payload));
-        let (codec, stored) = packed.map_or((Codec::Raw, payload), |packed| (Codec::Zstd, packed));
+        let packed = self.packer.as_mut().and_then(|packer| packer.pack(parts));
+        let (codec, stored) = packed.as_ref().map_or((Codec::Raw, parts), |packed| (Codec::Zstd, packed.as_slice()));
         let header = FrameHeader {
             sequence,
             codec,
-            stored_length: stored.len() as u32,
-            length: payload.len() as u32,
+            stored_length: stored.iter().map(|part| part.len()).sum::<usize>() as u32,
+            length: length as u32,
             durable: active.durable,
-            payload_crc: crc32c::crc32c(stored),
+            payload_crc: stored.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part)),
         };
         header.encode(active.first, &mut self.pending);
-        self.pending.extend_from_slice(stored);
+        stored.iter().for_each(|part| self.pending.extend_from_slice(part));
     }
 
     /// Writes what is pending.
@@ -311,7 +379,7 @@ impl Journal {
             self.directory.sync_folder(&self.folder).map_err(failed("sync", &self.folder))?;
         }
         *durable = *written;
-        let durable = Segment { first: *first, last: self.group.last, length: *durable };
+        let durable = Segment { first: *first, last: self.group.last, length: *durable, is_unread: false };
         let mut segments = lock(&self.segments);
         if is_new {
             segments.push(durable);
@@ -351,68 +419,6 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// Why the journal refused or failed.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The file layer failed (`NotFound`, `StorageFull`, …).
-    #[error("cannot {operation} the journal in {folder:?}")]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// On which journal.
-        folder: String,
-        /// The file layer's error, which names the file.
-        #[source]
-        source: io::Error,
-    },
-    /// The payload is longer than [`Options::max_payload_bytes`].
-    #[error("payload of {length} bytes is longer than the limit of {limit}")]
-    TooLong {
-        /// Length given.
-        length: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// An append failed, and with it those before it; they were not synced. Append them again.
-    #[error("what was appended to the journal in {folder:?} since the last sync is lost, because an append failed")]
-    Lost {
-        /// Which journal.
-        folder: String,
-        /// How the append failed.
-        kind: io::ErrorKind,
-    },
-    /// A reader came to durable bytes that are no sound frame. Its next call goes on behind that segment.
-    #[error("segment {path} is damaged at offset {offset}: {reason}")]
-    Damaged {
-        /// Which segment.
-        path: String,
-        /// Where.
-        offset: u64,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The replay function refused a frame.
-    #[error("frame {sequence} could not be replayed: {reason}")]
-    Replay {
-        /// Which frame.
-        sequence: u64,
-        /// Why.
-        reason: String,
-    },
-}
-
-impl JournalError {
-    /// The kind of the file layer's error, if that was the cause: `StorageFull` is worth another try later.
-    #[must_use]
-    pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        match self {
-            Self::Io { source, .. } => Some(source.kind()),
-            Self::Lost { kind, .. } => Some(*kind),
-            Self::TooLong { .. } | Self::Damaged { .. } | Self::Replay { .. } => None,
-        }
-    }
-}
-
 /// A segment with durable bytes.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
@@ -421,6 +427,8 @@ struct Segment {
     last: Sequence,
     /// How many of its bytes count.
     length: u64,
+    /// Nobody has read it: `last` is the highest that it can be.
+    is_unread: bool,
 }
 
 /// The segment that is written to.
@@ -440,10 +448,6 @@ struct Group {
     last: Sequence,
     /// Frames were appended, and then an append failed, in this way.
     lost: Option<io::ErrorKind>,
-}
-
-fn failed(operation: &'static str, folder: &str) -> impl FnOnce(io::Error) -> JournalError {
-    move |source| JournalError::Io { operation, folder: folder.to_owned(), source }
 }
 
 /// The list is changed in one step each time, so a panic elsewhere cannot leave it half changed.

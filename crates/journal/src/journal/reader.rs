@@ -39,11 +39,25 @@ impl Reader {
     /// The next durable frame; `None` at the end of what is durable now: ask again after the next sync. Frames that were
     /// removed meanwhile are skipped.
     pub fn next_frame(&mut self) -> Result<Option<(Sequence, Bytes)>, JournalError> {
+        match self.next_within(usize::MAX)? {
+            Next::Frame(sequence, payload) => Ok(Some((sequence, payload))),
+            Next::TooLong(_) => unreachable!("nothing is longer than that"),
+            Next::End => Ok(None),
+        }
+    }
+
+    /// As [`Reader::next_frame`], for a caller who has room for so many bytes: a longer payload is not read.
+    pub fn next_within(&mut self, room: usize) -> Result<Next, JournalError> {
         loop {
-            let Some(segment) = self.segment() else { return Ok(None) };
-            let step = match self.open(segment).and_then(SegmentReader::step) {
-                // Removed between the two lines: the list no longer has it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_listed(segment) => continue,
+            let Some(segment) = self.segment() else { return Ok(Next::End) };
+            let step = match self.open(segment).and_then(|reader| reader.step_within(room)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    // Removed between the two lines: the list no longer has it.
+                    if !self.is_listed(segment) {
+                        continue;
+                    }
+                    Step::Bad("the file is missing")
+                }
                 other => other.map_err(failed("read", &self.folder))?,
             };
             let reason = match step {
@@ -51,21 +65,48 @@ impl Reader {
                 Step::Frame(header, stored) => match self.unpacker.unpack(&header, stored) {
                     Some(payload) => {
                         self.next = header.sequence.next();
-                        return Ok(Some((header.sequence, payload)));
+                        return Ok(Next::Frame(header.sequence, payload));
                     }
                     None => "the payload cannot be decompressed",
                 },
+                // Read all the same if it was handed out before: the caller has no room for it, but needs none.
+                Step::TooLong(header) if header.sequence < self.next => {
+                    self.current.as_mut().expect("it has just stepped").pass_over(&header);
+                    continue;
+                }
+                Step::TooLong(header) => return Ok(Next::TooLong(header.length as usize)),
+                Step::End if segment.is_unread => {
+                    self.pass_over(segment);
+                    continue;
+                }
                 Step::End => "frames are missing",
                 Step::Bad(reason) => reason,
             };
-            self.next = segment.last.next();
-            let offset = self.current.take().map_or(0, |reader| reader.position);
-            return Err(JournalError::Damaged {
-                path: join(&self.folder, &segment_name(segment.first)),
-                offset,
-                reason,
-            });
+            return Err(self.damaged(segment, reason));
         }
+    }
+
+    /// Goes on behind the segment in which reading fails again and again.
+    pub fn pass_over_segment(&mut self) {
+        if let Some(segment) = self.segment() {
+            self.pass_over(segment);
+        }
+    }
+
+    fn pass_over(&mut self, segment: Segment) {
+        self.current = None;
+        self.next = segment.last.next();
+    }
+
+    /// Goes to the next sound frame of the segment, or behind the segment.
+    fn damaged(&mut self, segment: Segment, reason: &'static str) -> JournalError {
+        let offset = self.current.as_ref().map_or(0, |reader| reader.position);
+        // What cannot be read here cannot be read behind it either.
+        let is_found = self.current.as_mut().is_some_and(|reader| reader.resync().unwrap_or(false));
+        if !is_found {
+            self.pass_over(segment);
+        }
+        JournalError::Damaged { path: join(&self.folder, &segment_name(segment.first)), offset, reason }
     }
 
     /// The segment that holds the next frame, if that is durable.
@@ -96,10 +137,23 @@ impl fmt::Debug for Reader {
     }
 }
 
+/// What [`Reader::next_within`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A frame.
+    Frame(Sequence, Bytes),
+    /// The next payload is that long; it was not read, and is next again.
+    TooLong(usize),
+    /// The end of what is durable now.
+    End,
+}
+
 /// What lies at the position of a [`SegmentReader`].
 pub(super) enum Step {
     /// A frame with its payload as stored, both checked; the position is behind it.
     Frame(FrameHeader, Bytes),
+    /// A sound header of a frame that is too long; the position stays.
+    TooLong(FrameHeader),
     /// No sound frame, and why; the position stays.
     Bad(&'static str),
     /// The end.
@@ -136,54 +190,94 @@ impl SegmentReader {
 
     /// Reads and checks the frame at the position.
     pub(super) fn step(&mut self) -> io::Result<Step> {
-        let left = self.end.saturating_sub(self.position);
-        if left == 0 {
+        self.step_within(usize::MAX)
+    }
+
+    /// As [`SegmentReader::step`], but payloads longer than `room` are not read.
+    pub(super) fn step_within(&mut self, room: usize) -> io::Result<Step> {
+        if self.position >= self.end {
             return Ok(Step::End);
         }
-        if left < FRAME_HEADER_BYTES as u64 {
-            return Ok(Step::Bad("a frame's header is cut off"));
-        }
-        let header_bytes = self.read(self.position, FRAME_HEADER_BYTES)?;
-        let header = header_bytes.first_chunk().and_then(|bytes| FrameHeader::decode(bytes, self.first));
-        let Some(header) = header else { return Ok(Step::Bad("a frame's header fails its checksum")) };
-        if header.frame_length() > left {
-            return Ok(Step::Bad("a frame is cut off"));
-        }
-        if header.sequence <= self.last {
-            return Ok(Step::Bad("a frame is out of order"));
+        let header = match self.header()? {
+            Ok(header) => header,
+            Err(reason) => return Ok(Step::Bad(reason)),
+        };
+        if header.length as usize > room {
+            return Ok(Step::TooLong(header));
         }
         let stored = self.read(self.position + FRAME_HEADER_BYTES as u64, header.stored_length as usize)?;
         if crc32c::crc32c(&stored) != header.payload_crc {
             return Ok(Step::Bad("a payload fails its checksum"));
         }
+        self.pass_over(&header);
+        Ok(Step::Frame(header, stored))
+    }
+
+    /// Goes behind the frame at the position.
+    pub(super) fn pass_over(&mut self, header: &FrameHeader) {
         self.position += header.frame_length();
         self.last = header.sequence;
-        Ok(Step::Frame(header, stored))
+    }
+
+    /// The header at the position, or what is wrong with it.
+    fn header(&mut self) -> io::Result<Result<FrameHeader, &'static str>> {
+        let left = self.end.saturating_sub(self.position);
+        if left < FRAME_HEADER_BYTES as u64 {
+            return Ok(Err("a frame's header is cut off"));
+        }
+        let header_bytes = self.read(self.position, FRAME_HEADER_BYTES)?;
+        let header = header_bytes.first_chunk().and_then(|bytes| FrameHeader::decode(bytes, self.first));
+        let Some(header) = header else { return Ok(Err("a frame's header fails its checksum")) };
+        if header.frame_length() > left {
+            return Ok(Err("a frame is cut off"));
+        }
+        if header.sequence <= self.last {
+            return Ok(Err("a frame is out of order"));
+        }
+        Ok(Ok(header))
     }
 
     /// Whether a frame behind the position says that the byte at the position was durable: then what is bad there is
     /// damage, not the torn end of a write.
     pub(super) fn was_durable(&mut self) -> io::Result<bool> {
-        let mut offset = self.position;
+        let position = self.position;
+        Ok(self.find(|header| header.durable > position)?.is_some())
+    }
+
+    /// Leaves what is bad at the position and goes to the next frame; whether there is one. A sound header says where
+    /// that is; behind any other the bytes are searched for one.
+    pub(super) fn resync(&mut self) -> io::Result<bool> {
+        if let Ok(header) = self.header()? {
+            self.pass_over(&header);
+            return Ok(self.position < self.end);
+        }
+        let found = self.find(|_| true)?;
+        self.position = found.unwrap_or(self.end);
+        Ok(found.is_some())
+    }
+
+    /// Where the next sound header behind the position begins that comes after the last frame and `is_wanted`.
+    fn find(&mut self, is_wanted: impl Fn(&FrameHeader) -> bool) -> io::Result<Option<u64>> {
+        let mut offset = self.position + 1;
         while offset + FRAME_HEADER_BYTES as u64 <= self.end {
             let length = CHUNK_BYTES.min(self.end - offset) as usize;
             let chunk = self.read(offset, length)?;
-            let is_durable = |bytes: &[u8]| {
+            let is_found = |bytes: &[u8]| {
                 // Most bytes are no header: the codec's field says so before a checksum is computed.
                 let may_be_header = bytes[24] <= 1 && bytes[25..28] == [0, 0, 0];
                 may_be_header
                     && bytes
                         .first_chunk()
                         .and_then(|bytes| FrameHeader::decode(bytes, self.first))
-                        .is_some_and(|header| header.durable > self.position && header.sequence > self.last)
+                        .is_some_and(|header| header.sequence > self.last && is_wanted(&header))
             };
-            if chunk.windows(FRAME_HEADER_BYTES).any(is_durable) {
-                return Ok(true);
+            if let Some(index) = chunk.windows(FRAME_HEADER_BYTES).position(is_found) {
+                return Ok(Some(offset + index as u64));
             }
             // The next chunk begins with the first offset that was not tried.
             offset += (length - FRAME_HEADER_BYTES + 1) as u64;
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn read(&mut self, offset: u64, length: usize) -> io::Result<Bytes> {

@@ -23,14 +23,53 @@ pub(super) struct Found {
     pub(super) recovery: Recovery,
 }
 
-/// A function that takes a replayed frame.
-type Replay<'a> = &'a mut dyn FnMut(Sequence, Bytes) -> Result<(), JournalError>;
+/// A function that takes a replayed frame: its segment's first sequence, its own, and the payload.
+type Replay<'a> = &'a mut dyn FnMut(Sequence, Sequence, Bytes) -> Result<(), JournalError>;
+
+/// How much of a journal is read when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every segment.
+    All,
+    /// The newest segment that has frames, and what is behind it.
+    Newest,
+}
+
+/// What is done about damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    /// The rest of the segment goes to a file of its own.
+    SetAside,
+    /// It stays; what is sound behind it counts.
+    PassOver,
+}
 
 /// Finds the segments, replays their frames above `after`, cuts the torn tail and sets aside what is damaged.
 pub(super) fn recover(
     directory: &dyn Directory,
     folder: &str,
     after: Sequence,
+    replay: Replay<'_>,
+) -> Result<Found, JournalError> {
+    recover_with(directory, folder, after, Damage::SetAside, Extent::All, replay)
+}
+
+/// As [`recover`] of everything, or only of the newest segment that has frames; damage is passed over.
+pub(super) fn recover_passing_over(
+    directory: &dyn Directory,
+    folder: &str,
+    extent: Extent,
+    replay: Replay<'_>,
+) -> Result<Found, JournalError> {
+    recover_with(directory, folder, Sequence(0), Damage::PassOver, extent, replay)
+}
+
+fn recover_with(
+    directory: &dyn Directory,
+    folder: &str,
+    after: Sequence,
+    damage: Damage,
+    extent: Extent,
     replay: Replay<'_>,
 ) -> Result<Found, JournalError> {
     let names = match directory.list(folder) {
@@ -55,6 +94,7 @@ pub(super) fn recover(
         directory,
         folder,
         after,
+        damage,
         known_damage,
         unpacker: Unpacker::new().map_err(failed("open", folder))?,
         last: Sequence(0),
@@ -63,7 +103,11 @@ pub(super) fn recover(
     // No name is used twice, not even that of a segment that is about to be removed.
     let above = files.last().map_or(Sequence(0), |newest| newest.first);
     let links = recoverer.chain(files)?;
-    let segments = recoverer.replay(&links, replay)?;
+    let read_from = match extent {
+        Extent::All => 0,
+        Extent::Newest => recoverer.newest_with_frames(&links)?,
+    };
+    let segments = recoverer.replay(&links, read_from, replay)?;
     if let Some(newest) = segments.last() {
         // What was replayed may only be in the kernel's memory: the next segment's header will call it durable. (If a sync
         // failed, shortening the file failed too, and the machine then loses power after this start, those frames may
@@ -91,6 +135,16 @@ struct Link {
     end: End,
 }
 
+impl Link {
+    /// How many of its bytes can count.
+    fn readable(&self) -> u64 {
+        match self.end {
+            End::TornTail | End::Unknown => self.length,
+            End::At(end) => end.min(self.length),
+        }
+    }
+}
+
 /// How far a segment counts.
 #[derive(Clone, Copy)]
 enum End {
@@ -106,6 +160,7 @@ struct Recoverer<'a> {
     directory: &'a dyn Directory,
     folder: &'a str,
     after: Sequence,
+    damage: Damage,
     /// Segments a part of which was set aside before.
     known_damage: Vec<Sequence>,
     unpacker: Unpacker,
@@ -137,6 +192,12 @@ impl Recoverer<'_> {
                 let is_torn = matches!(end, End::TornTail) && !self.was_durable(&file)?;
                 if is_torn {
                     self.drop_file(&file)?;
+                } else if self.damage == Damage::PassOver && file.length > SEGMENT_HEADER_BYTES as u64 {
+                    // Frames can be told without the header; the name says to which segment they belong.
+                    let path = join(self.folder, &segment_name(file.first));
+                    self.recovery.damaged.push(format!("the header of segment {path} is damaged"));
+                    links.push(Link { first: file.first, length: file.length, end });
+                    end = End::Unknown;
                 } else {
                     self.set_aside_all(&file);
                     end = if matches!(end, End::TornTail) { End::TornTail } else { End::Unknown };
@@ -153,12 +214,35 @@ impl Recoverer<'_> {
         Ok(links)
     }
 
-    fn replay(&mut self, links: &[Link], replay: Replay<'_>) -> Result<Vec<Segment>, JournalError> {
+    /// The index of the newest link with a sound first frame; 0 if there is none.
+    fn newest_with_frames(&self, links: &[Link]) -> Result<usize, JournalError> {
+        for (index, link) in links.iter().enumerate().rev() {
+            let path = join(self.folder, &segment_name(link.first));
+            let file = self.directory.open_read(&path).map_err(failed("open", self.folder))?;
+            let mut reader = SegmentReader::new(file, link.first, link.readable());
+            if matches!(reader.step().map_err(failed("read", self.folder))?, Step::Frame(..)) {
+                return Ok(index);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Replays the links from the index `read_from` on.
+    fn replay(&mut self, links: &[Link], read_from: usize, replay: Replay<'_>) -> Result<Vec<Segment>, JournalError> {
         let mut segments = Vec::with_capacity(links.len());
-        for link in links {
-            let length = self.replay_segment(link, replay)?;
-            let last = self.last.max(Sequence(link.first.0 - 1));
-            segments.push(Segment { first: link.first, last, length });
+        for (index, link) in links.iter().enumerate() {
+            let next = links.get(index + 1).filter(|_| index < read_from);
+            segments.push(match next {
+                Some(next) => {
+                    self.last = Sequence(next.first.0 - 1);
+                    Segment { first: link.first, last: self.last, length: link.readable(), is_unread: true }
+                }
+                None => {
+                    let length = self.replay_segment(link, replay)?;
+                    let last = self.last.max(Sequence(link.first.0 - 1));
+                    Segment { first: link.first, last, length, is_unread: false }
+                }
+            });
         }
         Ok(segments)
     }
@@ -167,10 +251,7 @@ impl Recoverer<'_> {
     fn replay_segment(&mut self, link: &Link, replay: Replay<'_>) -> Result<u64, JournalError> {
         let path = join(self.folder, &segment_name(link.first));
         let file = self.directory.open_read(&path).map_err(failed("open", self.folder))?;
-        let end = match link.end {
-            End::TornTail | End::Unknown => link.length,
-            End::At(end) => end.min(link.length),
-        };
+        let end = link.readable();
         let mut reader = SegmentReader::new(file, link.first, end);
         let reason = loop {
             let before = reader.position;
@@ -181,12 +262,14 @@ impl Recoverer<'_> {
                             reader.position = before;
                             break "a payload cannot be decompressed";
                         };
-                        replay(header.sequence, payload)?;
+                        replay(link.first, header.sequence, payload)?;
                     }
                     self.recovery.frames += 1;
                     self.last = header.sequence;
                 }
+                Step::Bad(reason) if self.passes_over(link, &mut reader, reason)? => {}
                 Step::Bad(reason) => break reason,
+                Step::TooLong(_) => unreachable!("there is room for every frame"),
                 Step::End => match link.end {
                     End::At(end) if end > link.length && !self.known_damage.contains(&link.first) => {
                         let at = link.length;
@@ -203,11 +286,38 @@ impl Recoverer<'_> {
         let position = reader.position;
         let is_torn =
             matches!(link.end, End::TornTail) && !reader.was_durable().map_err(failed("read", self.folder))?;
-        if !is_torn {
+        if is_torn {
+            self.cut(&path, position, link.length);
+        } else if self.damage == Damage::SetAside {
             self.set_aside_from(&path, position, end, reason);
+        } else {
+            // Nothing sound is behind it.
+            self.report_passed_over(link, position, reason);
         }
-        self.cut(&path, position, if is_torn { link.length } else { position });
         Ok(position)
+    }
+
+    /// Leaves damage behind for the next sound frame of the segment; false if that is not wanted, or it is no damage, or
+    /// there is none.
+    fn passes_over(&mut self, link: &Link, reader: &mut SegmentReader, reason: &str) -> Result<bool, JournalError> {
+        if self.damage == Damage::SetAside {
+            return Ok(false);
+        }
+        let position = reader.position;
+        let is_damage =
+            !matches!(link.end, End::TornTail) || reader.was_durable().map_err(failed("read", self.folder))?;
+        let passes = is_damage && reader.resync().map_err(failed("read", self.folder))?;
+        if passes {
+            self.report_passed_over(link, position, reason);
+        } else {
+            reader.position = position;
+        }
+        Ok(passes)
+    }
+
+    fn report_passed_over(&mut self, link: &Link, position: u64, reason: &str) {
+        let path = join(self.folder, &segment_name(link.first));
+        self.recovery.damaged.push(format!("segment {path} is damaged at offset {position} ({reason})"));
     }
 
     /// Whether a segment without a sound header has a frame that says that the header was durable.

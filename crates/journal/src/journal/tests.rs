@@ -2,6 +2,7 @@
 
 mod damage;
 mod model;
+mod passing_over;
 
 use std::io;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::journal::{Codec, Recovery};
 const FRAMES: u64 = 9;
 
 /// A journal of three segments, their names, and the frames in each.
-fn journal(codec: Codec) -> (MemoryDirectory, Vec<(String, u64, Frames)>) {
+pub(super) fn journal(codec: Codec) -> (MemoryDirectory, Vec<(String, u64, Frames)>) {
     let memory = MemoryDirectory::new();
     let directory: Arc<dyn Directory> = Arc::new(memory.clone());
     for first in [1, 4, 7] {
