@@ -23,7 +23,10 @@ impl Batch {
     pub(crate) fn new(payload: impl Into<Payload>, reservation: Reservation) -> Self {
         let payload = payload.into();
         debug_assert!(payload.bytes().len() as u64 <= reservation.bytes(), "bytes are paid for before they are made");
-        Self { payload, _reservation: Arc::new(reservation) }
+        let reservation = Arc::new(reservation);
+        #[cfg(test)]
+        crate::simulation::memory::watch(payload.bytes(), &reservation);
+        Self { payload, _reservation: reservation }
     }
 
     /// All of `batches`, which are of one signal, as one; `None` if the budget has no room for it or it is too long.

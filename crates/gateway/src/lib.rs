@@ -24,4 +24,6 @@ mod tasks;
 mod telemetry;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

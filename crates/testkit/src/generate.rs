@@ -5,7 +5,6 @@
 //! by resource, so a trace's spans lie in several requests. What was generated is counted, so that a test can check
 //! answers.
 
-mod random;
 mod spans;
 mod vocabulary;
 
@@ -19,7 +18,7 @@ use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::field;
 use rootspan_wire::otlp::write::{put_attribute, put_resource, put_resource_spans, put_scope, put_scope_spans};
 
-use random::Random;
+use crate::random::Random;
 use spans::{GeneratedSpan, Origin, TraceMaker};
 
 /// One span in this many has the attribute [`MARKER`].

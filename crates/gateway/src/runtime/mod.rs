@@ -287,7 +287,7 @@ impl Running {
     }
 }
 
-fn new_ledger(plan: &Plan) -> Ledger {
+pub(crate) fn new_ledger(plan: &Plan) -> Ledger {
     let name = |id: &ComponentId, signal: Signal| (id.to_string(), signal);
     let receivers: Vec<Named> = plan.receiver_accounts.iter().map(|(id, signal)| name(id, *signal)).collect();
     let pipelines: Vec<Named> = plan.pipelines.iter().map(|planned| name(&planned.id, planned.signal)).collect();

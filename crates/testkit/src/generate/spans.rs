@@ -6,9 +6,9 @@ use rootspan_model::time::UnixNanos;
 use rootspan_wire::otlp::field;
 use rootspan_wire::otlp::write::{SpanParts, put_attribute, put_event, put_span};
 
-use super::random::Random;
 use super::vocabulary::{LANGUAGES, OPERATIONS, ROUTES, SERVICES, TABLES};
 use super::{MARKER, MARKER_EVERY, Marker, Sample, Truth};
+use crate::random::Random;
 
 mod attributes;
 

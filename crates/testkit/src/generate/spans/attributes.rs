@@ -4,8 +4,8 @@ use rootspan_wire::otlp::field::span::ATTRIBUTES;
 use rootspan_wire::otlp::write::{Value, put_attribute};
 
 use super::{Plan, Request, Role};
-use crate::generate::random::Random;
 use crate::generate::vocabulary::{COUNTRIES, EDGE_LOCATIONS, SERVICES, USER_AGENTS};
+use crate::random::Random;
 
 /// Appends attributes.
 struct Attributes<'o>(&'o mut Vec<u8>);
