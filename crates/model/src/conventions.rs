@@ -187,6 +187,19 @@ pub mod cloudfront {
     /// Why the span was kept although the trace was not sampled; shown as "backend not recorded".
     pub const KEPT_BY: &str = "rootspan.kept_by";
 
+    /// Which log the span was made from; see [`super::cloudfront::log`].
+    pub const LOG: &str = "aws.cloudfront.log";
+
+    /// Values of [`LOG`].
+    pub mod log {
+        /// Standard logging, both versions.
+        pub const STANDARD: &str = "standard";
+        /// Real-time logs.
+        pub const REAL_TIME: &str = "real_time";
+        /// What a function logged by itself.
+        pub const FUNCTION: &str = "function";
+    }
+
     /// Values of [`CONTEXT`].
     pub mod context {
         /// The edge function logged them.

@@ -10,6 +10,7 @@ mod console;
 mod envelope;
 mod reader;
 mod record;
+pub mod rules;
 pub mod span;
 
 use std::borrow::Cow;
@@ -19,8 +20,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub use columns::{Columns, InvalidColumns};
-pub use reader::{Found, Reader};
-pub use record::{Field, Record, Source};
+pub use reader::{Found, Reader, Session};
+pub use record::{Field, Log, Record, Source};
 
 /// How records are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -63,7 +64,7 @@ impl<'a> Iterator for JsonRecords<'a> {
         match stream.next()? {
             Ok(Members(members)) => {
                 self.rest = &self.rest[stream.byte_offset()..];
-                let mut record = Record::default();
+                let mut record = Record::new(self.options.source.into());
                 for (name, value) in members {
                     record.set(&name, value, self.options);
                 }

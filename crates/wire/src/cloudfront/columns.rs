@@ -70,7 +70,7 @@ impl Columns {
     pub fn read<'a>(&self, line: &'a str) -> Result<Record<'a>, InvalidRecord> {
         let options = ReadOptions { source: self.source, percent_decode: true };
         let separator = if line.contains('\t') { '\t' } else { ' ' };
-        let mut record = Record::default();
+        let mut record = Record::new(self.source.into());
         let mut columns = self.fields.iter();
         let mut count = 0;
         for value in line.split(separator) {

@@ -11,7 +11,7 @@ use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::log_payload::LogPayload;
 use rootspan_model::trace_context::{TraceFlags, TraceParent};
 
-use super::record::{Field, Record};
+use super::record::{Field, Log, Record};
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -73,7 +73,7 @@ pub(super) fn sample<'a>(request_id: Option<Cow<'a, str>>, start: &str, end: &st
         random_value: None,
         link: None,
     };
-    let mut record = Record::default();
+    let mut record = Record::new(Log::Function);
     if let Some(request_id) = request_id {
         record.put(Field::RequestId, request_id, false);
     }

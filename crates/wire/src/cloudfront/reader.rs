@@ -17,7 +17,7 @@ use rootspan_model::log_payload::LogPayload;
 /// How gzip begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Reads deliveries. It keeps nothing between them: the order in which they arrive does not matter.
+/// Reads deliveries. It keeps nothing between them.
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
     /// The fields of lines that come without a header.
@@ -48,18 +48,67 @@ pub enum Found<'a> {
     Invalid(InvalidRecord),
 }
 
-impl Reader {
-    /// Reads one delivery: the data of a Firehose record, a file, or standard input.
-    pub fn read(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+/// A log that is read piece by piece: its header, if it has one, holds for all that follows.
+#[derive(Clone, Debug)]
+pub struct Session<'r> {
+    reader: &'r Reader,
+    /// Columns that could not be read make all their lines unreadable: other columns would be a guess.
+    header: Option<Option<Columns>>,
+}
+
+impl Session<'_> {
+    /// Reads the next piece, which ends with a line's end, or with the log's.
+    pub fn read(&mut self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        if self.header.is_some() {
+            return self.read_lines(data, found);
+        }
         if data.starts_with(&GZIP) {
             return found(Found::Gzip(data));
         }
         match data.trim_ascii_start().first() {
             None => {}
-            Some(b'{') if has_envelopes(data) => self.read_envelopes(data, found),
-            Some(b'{') => self.read_records(data, found),
+            Some(b'{') if has_envelopes(data) => self.reader.read_envelopes(data, found),
+            Some(b'{') => self.reader.read_records(data, found),
             Some(_) => self.read_lines(data, found),
         }
+    }
+
+    fn read_lines(&mut self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        for line in data.split(|byte| *byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let Ok(line) = simdutf8::basic::from_utf8(line) else {
+                found(Found::Invalid(InvalidRecord("the line is not UTF-8".into())));
+                continue;
+            };
+            if line.trim().is_empty() {
+                continue;
+            }
+            if let Some(directive) = line.strip_prefix('#') {
+                if let Some(names) = directive.strip_prefix("Fields:") {
+                    let columns = Columns::new(names.split_ascii_whitespace());
+                    if let Err(problem) = &columns {
+                        found(Found::Invalid(InvalidRecord(problem.to_string())));
+                    }
+                    self.header = Some(columns.ok());
+                }
+                continue;
+            }
+            let columns = self.header.as_ref().map_or(self.reader.line_fields.as_ref(), Option::as_ref);
+            found(read_line(line, columns));
+        }
+    }
+}
+
+impl Reader {
+    /// Reads one whole delivery: the data of a Firehose record, or a short file.
+    pub fn read(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+        self.session().read(data, found);
+    }
+
+    /// Begins to read a log piece by piece.
+    #[must_use]
+    pub const fn session(&self) -> Session<'_> {
+        Session { reader: self, header: None }
     }
 
     fn read_records(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
@@ -129,33 +178,6 @@ impl Reader {
             (Some(record), None) => found(Found::Record(Box::new(record))),
             // A function may log whatever its owner likes.
             (None, None) => found(Found::Nothing),
-        }
-    }
-
-    fn read_lines(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
-        // Columns that could not be read make all their lines unreadable: other columns would be a guess.
-        let mut header: Option<Option<Columns>> = None;
-        for line in data.split(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let Ok(line) = simdutf8::basic::from_utf8(line) else {
-                found(Found::Invalid(InvalidRecord("the line is not UTF-8".into())));
-                continue;
-            };
-            if line.trim().is_empty() {
-                continue;
-            }
-            if let Some(directive) = line.strip_prefix('#') {
-                if let Some(names) = directive.strip_prefix("Fields:") {
-                    let columns = Columns::new(names.split_ascii_whitespace());
-                    if let Err(problem) = &columns {
-                        found(Found::Invalid(InvalidRecord(problem.to_string())));
-                    }
-                    header = Some(columns.ok());
-                }
-                continue;
-            }
-            let columns = header.as_ref().map_or(self.line_fields.as_ref(), Option::as_ref);
-            found(read_line(line, columns));
         }
     }
 }

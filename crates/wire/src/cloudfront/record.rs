@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rootspan_model::conventions::cloudfront;
+
 use super::ReadOptions;
 
 /// Which of CloudFront's logs a record comes from.
@@ -127,19 +129,77 @@ impl Field {
     }
 }
 
+/// Which log a record was in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Log {
+    /// Standard logging, both versions.
+    #[default]
+    Standard,
+    /// Real-time logs.
+    RealTime,
+    /// What a function logged by itself: a line of AWS's sample.
+    Function,
+}
+
+impl Log {
+    /// As in the attribute `aws.cloudfront.log`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => cloudfront::log::STANDARD,
+            Self::RealTime => cloudfront::log::REAL_TIME,
+            Self::Function => cloudfront::log::FUNCTION,
+        }
+    }
+}
+
+impl From<Source> for Log {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Standard => Self::Standard,
+            Source::RealTime => Self::RealTime,
+        }
+    }
+}
+
 /// One record. Absent, `-` and empty are the same.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
+    log: Log,
     values: [Option<Cow<'a, str>>; Field::COUNT],
 }
 
 impl Default for Record<'_> {
     fn default() -> Self {
-        Self { values: std::array::from_fn(|_| None) }
+        Self::new(Log::default())
     }
 }
 
 impl<'a> Record<'a> {
+    /// Without values yet.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self { log, values: std::array::from_fn(|_| None) }
+    }
+
+    /// The log that it was in.
+    #[must_use]
+    pub const fn log(&self) -> Log {
+        self.log
+    }
+
+    /// The same with values of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Record<'static> {
+        Record { log: self.log, values: self.values.map(|value| value.map(|text| Cow::Owned(text.into_owned()))) }
+    }
+
+    /// Bytes of the values, about what an owned one takes.
+    #[must_use]
+    pub fn byte_count(&self) -> usize {
+        size_of::<Self>() + self.values.iter().flatten().map(|text| text.len()).sum::<usize>()
+    }
+
     /// Sets the field that the log calls `name`; a name that is not known is left out.
     pub fn set(&mut self, name: &str, value: Cow<'a, str>, options: ReadOptions) {
         if let Some(field) = Field::of(name, options.source) {

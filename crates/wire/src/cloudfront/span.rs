@@ -9,9 +9,11 @@ use rootspan_model::conventions::{cloudfront, resource};
 use rootspan_model::edge_id::EdgeIds;
 use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::log_payload::LogPayload;
+use rootspan_model::sampling::{Randomness, Threshold};
 use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_model::trace_context::{TraceFlags, TraceParent};
 
+use super::rules::{Decision, Keep, PathRule, Rates, Sampling, Trust, decide};
 use super::{Field, Record};
 use crate::otlp::batch::TraceBatch;
 use crate::otlp::field;
@@ -30,8 +32,12 @@ pub struct Settings {
     pub resource_attributes: Vec<(String, String)>,
     /// Route templates such as `/api/items/{id}`, for span names; the first that matches is taken.
     pub routes: Vec<Route>,
-    /// How the edge function treats incoming contexts: decides what a record without its data may be.
-    pub trust: Trust,
+    /// What the edge function does by path, first match first; where none matches, it begins a new trace.
+    pub paths: Vec<PathRule>,
+    /// Shares by result type.
+    pub rates: Rates,
+    /// What is kept although it is not sampled.
+    pub keep: Keep,
     /// What is kept of the viewer.
     pub privacy: Privacy,
 }
@@ -42,20 +48,12 @@ impl Default for Settings {
             service_name: cloudfront::DEFAULT_SERVICE_NAME.into(),
             resource_attributes: Vec::new(),
             routes: Vec::new(),
-            trust: Trust::Restart,
+            paths: Vec::new(),
+            rates: Rates::default(),
+            keep: Keep::default(),
             privacy: Privacy::default(),
         }
     }
-}
-
-/// What the edge function does with a `traceparent` that the viewer sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Trust {
-    /// Begins a new trace: its id follows from the request id.
-    #[default]
-    Restart,
-    /// Continues the viewer's trace: without the function's data only the viewer's headers tell which.
-    Continue,
 }
 
 /// What of the viewer's data goes into spans. Cookies never do.
@@ -113,12 +111,36 @@ impl Route {
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A span was added.
-    Span,
-    /// The edge decided not to sample the trace.
+    /// A span was added; its ids come from there.
+    Span(Origin),
+    /// The trace is not sampled, but the span was added.
+    Kept,
+    /// The edge decided not to sample the trace, or the rate of the result type.
     SampledOut,
     /// No span can be made; to be counted.
     Unplaced(Unplaced),
+}
+
+/// Where a span's ids come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The edge function logged them.
+    Function,
+    /// The viewer's headers in the record.
+    Headers,
+    /// The request id.
+    Derived,
+}
+
+impl Origin {
+    /// As in the attribute `aws.cloudfront.context`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Function => cloudfront::context::FUNCTION,
+            Self::Headers => cloudfront::context::HEADERS,
+            Self::Derived => cloudfront::context::DERIVED,
+        }
+    }
 }
 
 /// Why no span can be made of a record.
@@ -150,12 +172,10 @@ impl<'s> Encoder<'s> {
     }
 
     /// Adds the record's span, if it is to have one.
-    pub fn push(&mut self, record: &Record<'_>) -> Outcome {
-        match put_record(&mut self.spans, record, self.settings) {
-            Ok(true) => Outcome::Span,
-            Ok(false) => Outcome::SampledOut,
-            Err(reason) => Outcome::Unplaced(reason),
-        }
+    ///
+    /// `logged` is what the edge function logged of the request by itself; the same in the record comes before it.
+    pub fn push(&mut self, record: &Record<'_>, logged: Option<&LogPayload>) -> Outcome {
+        put_record(&mut self.spans, record, logged, self.settings).unwrap_or_else(Outcome::Unplaced)
     }
 
     /// Bytes of the spans so far. A short record makes a longer span, so a caller with a budget has to look, and may
@@ -195,26 +215,61 @@ struct Context {
     span_id: SpanId,
     parent_span_id: SpanId,
     flags: TraceFlags,
-    trace_state: String,
+    threshold: Option<Threshold>,
+    random_value: Option<Randomness>,
     start_unix_millis: Option<u64>,
     link: Option<(TraceId, SpanId)>,
-    /// `aws.cloudfront.context`
-    source: &'static str,
+    origin: Origin,
 }
 
-fn put_record(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings) -> Result<bool, Unplaced> {
-    let context = find_context(record, settings.trust)?;
-    if !context.flags.is_sampled() {
-        return Ok(false);
+impl Context {
+    const fn sampling(&self) -> Sampling {
+        Sampling {
+            trace_id: self.trace_id,
+            random_value: self.random_value,
+            is_sampled: self.flags.is_sampled(),
+            threshold: self.threshold,
+        }
     }
+
+    /// The `tracestate`: what the trace was sampled with. A threshold is said only where somebody set one.
+    fn trace_state(&self, decision: Decision) -> String {
+        let threshold = match decision {
+            Decision::Sampled(threshold) if self.threshold.is_some() || threshold > Threshold::ALWAYS => {
+                Some(format!("th:{threshold}"))
+            }
+            Decision::Sampled(_) | Decision::Kept(_) | Decision::Out => None,
+        };
+        let random_value = self.random_value.map(|random_value| format!("rv:{random_value}"));
+        match (threshold, random_value) {
+            (None, None) => String::new(),
+            (Some(member), None) | (None, Some(member)) => format!("ot={member}"),
+            (Some(threshold), Some(random_value)) => format!("ot={threshold};{random_value}"),
+        }
+    }
+}
+
+fn put_record(
+    out: &mut Vec<u8>,
+    record: &Record<'_>,
+    logged: Option<&LogPayload>,
+    settings: &Settings,
+) -> Result<Outcome, Unplaced> {
+    let context = find_context(record, logged, &settings.paths)?;
+    let is_error = error_type(record).is_some();
+    let decision = decide(record, context.sampling(), &settings.rates, &settings.keep, is_error);
+    let (outcome, kept_by) = match decision {
+        Decision::Out => return Ok(Outcome::SampledOut),
+        Decision::Kept(reason) => (Outcome::Kept, Some(reason)),
+        Decision::Sampled(_) => (Outcome::Span(context.origin), None),
+    };
     let (start, end) = times(record, context.start_unix_millis).ok_or(Unplaced::NoTime)?;
     let name = span_name(record, &settings.routes);
-    let is_error = error_type(record).is_some();
     let parts = SpanParts {
         trace_id: context.trace_id,
         span_id: context.span_id,
         parent_span_id: context.parent_span_id,
-        trace_state: &context.trace_state,
+        trace_state: &context.trace_state(decision),
         flags: u32::from(context.flags.0) | remote_flags(context.parent_span_id),
         name: &name,
         kind: SpanKind::Server,
@@ -225,12 +280,15 @@ fn put_record(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings) -> Re
         status_message: "",
     };
     put_span(out, &parts, |out| {
-        put_attributes(out, record, settings, context.source);
+        put_attributes(out, record, settings, context.origin.name());
+        if let Some(reason) = kept_by {
+            put_attribute(out, field::span::ATTRIBUTES, cloudfront::KEPT_BY, reason);
+        }
         if let Some((trace_id, span_id)) = context.link {
             put_link(out, trace_id, span_id, "", |_| {});
         }
     });
-    Ok(true)
+    Ok(outcome)
 }
 
 /// OTLP `SpanFlags`: bit 8 says that bit 9 is meant, bit 9 that the parent is remote.
@@ -238,26 +296,30 @@ fn remote_flags(parent: SpanId) -> u32 {
     if parent.is_valid() { 0x300 } else { 0x100 }
 }
 
-fn find_context(record: &Record<'_>, trust: Trust) -> Result<Context, Unplaced> {
+fn find_context(record: &Record<'_>, logged: Option<&LogPayload>, paths: &[PathRule]) -> Result<Context, Unplaced> {
     let payload = [Field::RequestLogData, Field::ResponseLogData]
         .into_iter()
         .find_map(|field| LogPayload::find(record.get(field)?));
-    if let Some(payload) = payload {
-        return Ok(context_of_payload(&payload));
+    if let Some(payload) = payload.as_ref().or(logged) {
+        return Ok(context_of_payload(payload));
     }
     let ids = EdgeIds::of_request(record.get(Field::RequestId).ok_or(Unplaced::NoRequestId)?);
+    let rule = PathRule::of(paths, attributes::path(record).unwrap_or("/"));
+    let is_sampled = rule.threshold.is_some_and(|threshold| threshold.keeps(Randomness::of_trace(ids.trace_id)));
     let derived = Context {
         trace_id: ids.trace_id,
         span_id: ids.viewer_span_id,
         parent_span_id: SpanId::default(),
-        // The function gives every trace that it samples these flags.
-        flags: TraceFlags(TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0),
-        trace_state: String::new(),
+        // The flags that the function gives to its traces.
+        flags: TraceFlags(TraceFlags::RANDOM.0 | if is_sampled { TraceFlags::SAMPLED.0 } else { 0 }),
+        // Without a probability the function may have sampled by another rule: nothing is claimed.
+        threshold: rule.threshold.filter(|threshold| is_sampled && *threshold > Threshold::ALWAYS),
+        random_value: None,
         start_unix_millis: None,
         link: None,
-        source: cloudfront::context::DERIVED,
+        origin: Origin::Derived,
     };
-    match trust {
+    match rule.trust {
         Trust::Restart => Ok(derived),
         Trust::Continue => {
             let headers = record.get(Field::Headers).ok_or(Unplaced::UnknownTrace)?;
@@ -268,7 +330,8 @@ fn find_context(record: &Record<'_>, trust: Trust) -> Result<Context, Unplaced> 
                     trace_id: parent.trace_id,
                     parent_span_id: parent.span_id,
                     flags: parent.flags,
-                    source: cloudfront::context::HEADERS,
+                    threshold: None,
+                    origin: Origin::Headers,
                     ..derived
                 },
             })
@@ -278,22 +341,16 @@ fn find_context(record: &Record<'_>, trust: Trust) -> Result<Context, Unplaced> 
 
 fn context_of_payload(payload: &LogPayload) -> Context {
     let traceparent = payload.traceparent;
-    let th = payload.threshold.filter(|_| traceparent.flags.is_sampled()).map(|threshold| format!("th:{threshold}"));
-    let rv = payload.random_value.map(|random_value| format!("rv:{random_value}"));
-    let trace_state = match (th, rv) {
-        (None, None) => String::new(),
-        (Some(member), None) | (None, Some(member)) => format!("ot={member}"),
-        (Some(th), Some(rv)) => format!("ot={th};{rv}"),
-    };
     Context {
         trace_id: traceparent.trace_id,
         span_id: traceparent.span_id,
         parent_span_id: payload.incoming_parent.unwrap_or_default(),
         flags: traceparent.flags,
-        trace_state,
+        threshold: payload.threshold.filter(|_| traceparent.flags.is_sampled()),
+        random_value: payload.random_value,
         start_unix_millis: Some(payload.start_unix_millis),
         link: payload.link,
-        source: cloudfront::context::FUNCTION,
+        origin: Origin::Function,
     }
 }
 

@@ -128,9 +128,9 @@ async fn what_is_logged_becomes_the_viewers_spans() {
     let outcomes = records.iter().map(|record| {
         let text = record.to_string();
         let record = read_json(text.as_bytes(), ReadOptions::default()).next().expect("a record").expect("valid");
-        encoder.push(&record)
+        encoder.push(&record, None)
     });
-    let (kept, out) = (span::Outcome::Span, span::Outcome::SampledOut);
+    let (kept, out) = (span::Outcome::Span(span::Origin::Function), span::Outcome::SampledOut);
     assert_eq!(outcomes.collect::<Vec<_>>(), [kept, kept, kept, out, kept]);
     let batch = encoder.finish();
     let spans: Vec<_> = (0..batch.span_count()).map(|index| batch.span(index).span).collect();

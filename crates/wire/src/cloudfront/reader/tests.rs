@@ -32,7 +32,7 @@ fn print(reader: &Reader, data: &[u8]) -> String {
                 let (method, host, path) = (get(Field::Method), get(Field::ViewerHost), get(Field::UriStem));
                 let settings = Settings::default();
                 let mut encoder = Encoder::new(&settings);
-                let outcome = encoder.push(&record);
+                let outcome = encoder.push(&record, None);
                 let batch = encoder.finish();
                 let span = batch.spans().next().map(|found| {
                     let (id, start) = (found.span.span_id, found.span.start.0 / 1_000_000);
@@ -286,7 +286,7 @@ fn one_request_has_one_span_in_every_form() {
             if record.get(Field::RequestId) == Some(id) {
                 let settings = Settings::default();
                 let mut encoder = Encoder::new(&settings);
-                encoder.push(&record);
+                encoder.push(&record, None);
                 let batch = encoder.finish();
                 let span = batch.span(0).span;
                 spans.push((span.trace_id.to_string(), span.span_id.to_string(), span.name.to_owned()));
@@ -317,4 +317,23 @@ proptest::proptest! {
         print(&with_real_time(), &data);
         print(&Reader::default(), &data);
     }
+}
+
+#[test]
+fn a_log_is_read_piece_by_piece() {
+    let reader = Reader::default();
+    let mut session = reader.session();
+    let mut paths = Vec::new();
+    let pieces = [
+        "#Version: 1.0\n#Fields: date time cs-uri-stem x-edge-request-id\n",
+        "2026-09-14\t10:15:30\t/a\tid1\n",
+        "2026-09-14\t10:15:31\t/{b\tid2\n",
+    ];
+    for piece in pieces {
+        session.read(piece.as_bytes(), &mut |found| match found {
+            Found::Record(record) => paths.push(record.get(Field::UriStem).map(str::to_owned)),
+            other => panic!("not a record: {other:?}"),
+        });
+    }
+    assert_eq!(paths, [Some("/a".to_owned()), Some("/{b".to_owned())]);
 }

@@ -45,6 +45,7 @@ pub(super) fn put_attributes(out: &mut Vec<u8>, record: &Record<'_>, settings: &
     put_request(out, record, &settings.privacy);
     put_connection(out, record, &settings.privacy);
     put_text(out, cloudfront::CONTEXT, Some(context));
+    put_text(out, cloudfront::LOG, Some(record.log().name()));
     let texts = [
         (cloudfront::REQUEST_ID, Field::RequestId),
         (cloudfront::DISTRIBUTION_ID, Field::DistributionId),

@@ -3,6 +3,7 @@ use std::fmt::Write;
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::cloudfront::rules::PathPattern;
 use crate::cloudfront::{ReadOptions, Source, read_json};
 use crate::otlp::batch::SpanInBatch;
 use crate::otlp::validate::{Limits, validate};
@@ -13,11 +14,16 @@ const MISS: &str = r#"{"date":"2026-09-14","time":"10:15:30","x-edge-location":"
 const REQUEST_ID_TRACE: &str = "09d64ae8d7628a6968e3f996796f3f63";
 const SAMPLED: &str = "rs1;00-09d64ae8d7628a6968e3f996796f3f63-2184743dd888b4f1-03;-;1789380930295;8;-;-";
 
+/// A function that continues what viewers send, on every path.
+fn continued() -> PathRule {
+    PathRule { pattern: PathPattern::new("*"), trust: Trust::Continue, threshold: Some(Threshold::ALWAYS) }
+}
+
 fn encode(settings: &Settings, record: &str, source: Source) -> (Outcome, TraceBatch) {
     let options = ReadOptions { source, percent_decode: false };
     let record = read_json(record.as_bytes(), options).next().expect("one").expect("a record");
     let mut encoder = Encoder::new(settings);
-    let outcome = encoder.push(&record);
+    let outcome = encoder.push(&record, None);
     let batch = encoder.finish();
     let validated = validate(batch.bytes().clone(), &Limits::default()).expect("well-formed");
     assert_eq!(validated.rejected.spans, 0);
@@ -54,7 +60,7 @@ fn print(found: &SpanInBatch<'_>) -> String {
 
 fn check(record: &str, expected: &Expect) {
     let (outcome, batch) = default_encode(record);
-    assert_eq!(outcome, Outcome::Span);
+    assert!(matches!(outcome, Outcome::Span(_)), "{outcome:?}");
     expected.assert_eq(&print(&batch.span(0)));
 }
 
@@ -67,41 +73,42 @@ fn a_cache_miss_with_the_functions_data() {
     check(
         &MISS.replace("DATA", SAMPLED),
         &expect![[r#"
-        GET /api/* 09d64ae8d7628a6968e3f996796f3f63/2184743dd888b4f1<0000000000000000 Server Unset flags 103 state "ot=th:8"
-        1789380930295000000+187000000
-        service.name=cloudfront
-        cloud.provider=aws
-        http.request.method=GET
-        url.scheme=https
-        url.path=/api/items
-        url.query=limit=REDACTED&Signature=REDACTED&page=REDACTED&flag
-        http.response.status_code=200
-        server.address=shop.example.com
-        server.port=8443
-        user_agent.original=Mozilla/5.0 (X11; Linux x86_64)
-        http.request.header.referer=["https://shop.example.com/cart"]
-        http.response.header.content-type=["application/json"]
-        http.request.size=311
-        http.response.size=1142
-        client.address=198.51.100.0
-        network.protocol.version=2
-        tls.protocol.name=tls
-        tls.protocol.version=1.3
-        tls.cipher=TLS_AES_128_GCM_SHA256
-        aws.cloudfront.context=function
-        aws.cloudfront.request_id=Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==
-        aws.cloudfront.edge_location=FRA60-P4
-        aws.cloudfront.result_type=Miss
-        aws.cloudfront.response_result_type=Miss
-        aws.cloudfront.detailed_result_type=Miss
-        aws.cloudfront.cache_behavior=/api/*
-        geo.country.iso_code=DE
-        aws.cloudfront.asn=3320
-        aws.cloudfront.time_to_first_byte=0.171
-        aws.cloudfront.origin_first_byte_latency=0.142
-        aws.cloudfront.origin_last_byte_latency=0.149
-        aws.cloudfront.time_taken=0.187
-    "#]],
+            GET /api/* 09d64ae8d7628a6968e3f996796f3f63/2184743dd888b4f1<0000000000000000 Server Unset flags 103 state "ot=th:8"
+            1789380930295000000+187000000
+            service.name=cloudfront
+            cloud.provider=aws
+            http.request.method=GET
+            url.scheme=https
+            url.path=/api/items
+            url.query=limit=REDACTED&Signature=REDACTED&page=REDACTED&flag
+            http.response.status_code=200
+            server.address=shop.example.com
+            server.port=8443
+            user_agent.original=Mozilla/5.0 (X11; Linux x86_64)
+            http.request.header.referer=["https://shop.example.com/cart"]
+            http.response.header.content-type=["application/json"]
+            http.request.size=311
+            http.response.size=1142
+            client.address=198.51.100.0
+            network.protocol.version=2
+            tls.protocol.name=tls
+            tls.protocol.version=1.3
+            tls.cipher=TLS_AES_128_GCM_SHA256
+            aws.cloudfront.context=function
+            aws.cloudfront.log=standard
+            aws.cloudfront.request_id=Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==
+            aws.cloudfront.edge_location=FRA60-P4
+            aws.cloudfront.result_type=Miss
+            aws.cloudfront.response_result_type=Miss
+            aws.cloudfront.detailed_result_type=Miss
+            aws.cloudfront.cache_behavior=/api/*
+            geo.country.iso_code=DE
+            aws.cloudfront.asn=3320
+            aws.cloudfront.time_to_first_byte=0.171
+            aws.cloudfront.origin_first_byte_latency=0.142
+            aws.cloudfront.origin_last_byte_latency=0.149
+            aws.cloudfront.time_taken=0.187
+        "#]],
     );
 }
 
@@ -141,37 +148,38 @@ fn ids_are_derived_where_the_function_logged_none() {
     check(
         record,
         &expect![[r#"
-        HTTP 09d64ae8d7628a6968e3f996796f3f63/2184743dd888b4f1<0000000000000000 Server Error flags 103 state ""
-        1789380951070000000+940000000
-        service.name=cloudfront
-        cloud.provider=aws
-        http.request.method=_OTHER
-        http.request.method_original=BREW
-        url.path=/media/clip%2520one.mp4
-        error.type=ClientCommError
-        server.address=shop.example.com
-        aws.cloudfront.context=derived
-        aws.cloudfront.request_id=Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==
-        aws.cloudfront.distribution_id=EDFDVBD6EXAMPLE
-        aws.cloudfront.edge_location=LHR50-C1
-        aws.cloudfront.detailed_result_type=ClientCommError
-        aws.cloudfront.time_taken=0.94
-    "#]],
+            HTTP 09d64ae8d7628a6968e3f996796f3f63/2184743dd888b4f1<0000000000000000 Server Error flags 103 state ""
+            1789380951070000000+940000000
+            service.name=cloudfront
+            cloud.provider=aws
+            http.request.method=_OTHER
+            http.request.method_original=BREW
+            url.path=/media/clip%2520one.mp4
+            error.type=ClientCommError
+            server.address=shop.example.com
+            aws.cloudfront.context=derived
+            aws.cloudfront.log=standard
+            aws.cloudfront.request_id=Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==
+            aws.cloudfront.distribution_id=EDFDVBD6EXAMPLE
+            aws.cloudfront.edge_location=LHR50-C1
+            aws.cloudfront.detailed_result_type=ClientCommError
+            aws.cloudfront.time_taken=0.94
+        "#]],
     );
 }
 
 #[test]
 fn without_data_a_continued_trace_is_looked_for_in_the_headers() {
-    let settings = Settings { trust: Trust::Continue, ..Settings::default() };
+    let settings = Settings { paths: vec![continued()], ..Settings::default() };
     let with_headers = |headers: &str| {
         MISS.replace("DATA", "-").replace("\"date\"", &format!("\"cs-headers\":\"{headers}\",\"date\""))
     };
     let trace = |record: &str| {
         let (outcome, batch) = encode(&settings, record, Source::Standard);
         match outcome {
-            Outcome::Span => Ok(batch.span(0).span.trace_id.to_string()),
+            Outcome::Span(_) => Ok(batch.span(0).span.trace_id.to_string()),
             Outcome::Unplaced(reason) => Err(reason),
-            Outcome::SampledOut => panic!("not sampled out"),
+            Outcome::SampledOut | Outcome::Kept => panic!("not sampled out"),
         }
     };
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -302,7 +310,7 @@ fn many_records_are_one_request() {
     let records = [MISS.replace("DATA", SAMPLED), MISS.replace("DATA", "-"), MISS.replace("DATA", SAMPLED)].concat();
     let mut encoder = Encoder::new(&settings);
     for record in read_json(records.as_bytes(), ReadOptions::default()) {
-        assert_eq!(encoder.push(&record.expect("a record")), Outcome::Span);
+        assert!(matches!(encoder.push(&record.expect("a record"), None), Outcome::Span(_)));
     }
     let spans = encoder.byte_count();
     let batch = encoder.finish();
@@ -320,13 +328,91 @@ proptest::proptest! {
         for (name, value) in &values {
             record.set(name, value.as_str().into(), ReadOptions { percent_decode: true, ..ReadOptions::default() });
         }
-        let settings = Settings { trust: Trust::Continue, routes: vec![Route::new("/a/{b}")], ..Settings::default() };
+        let settings = Settings { paths: vec![continued()], routes: vec![Route::new("/a/{b}")], ..Settings::default() };
         for settings in [Settings::default(), settings] {
             let mut encoder = Encoder::new(&settings);
-            _ = encoder.push(&record);
+            _ = encoder.push(&record, None);
             let batch = encoder.finish();
             let validated = validate(batch.bytes().clone(), &Limits::default()).expect("well-formed");
             assert_eq!(validated.rejected.spans, 0);
         }
     }
+}
+
+/// What a payload says if the trace is not sampled.
+const UNSAMPLED: &str = "rs1;00-09d64ae8d7628a6968e3f996796f3f63-2184743dd888b4f1-02;-;1789380930295;8;-;-";
+
+fn kept(settings: &Settings, record: &str) -> (Outcome, Option<String>, String) {
+    let (outcome, batch) = encode(settings, record, Source::Standard);
+    if batch.is_empty() {
+        return (outcome, None, String::new());
+    }
+    (outcome, attribute(&batch, cloudfront::KEPT_BY), batch.span(0).span.trace_state.to_owned())
+}
+
+#[test]
+fn errors_and_slow_requests_are_kept_though_their_trace_is_not_sampled() {
+    let keep = Keep { errors: true, slower_than: Some(std::time::Duration::from_millis(500)) };
+    let settings = Settings { keep, ..Settings::default() };
+    let record = MISS.replace("DATA", UNSAMPLED);
+    assert_eq!(kept(&settings, &record).0, Outcome::SampledOut, "neither");
+    let failed = record.replace(r#""sc-status":"200""#, r#""sc-status":"502""#);
+    assert_eq!(kept(&settings, &failed), (Outcome::Kept, Some("error".into()), String::new()));
+    assert_eq!(kept(&Settings::default(), &failed).0, Outcome::SampledOut, "nothing is kept by default");
+    let refused = record.replace(r#""sc-status":"200""#, r#""sc-status":"403""#);
+    assert_eq!(kept(&settings, &refused), (Outcome::Kept, Some("error".into()), String::new()));
+    let slow = record.replace(r#""time-taken":"0.187""#, r#""time-taken":"0.501""#);
+    assert_eq!(kept(&settings, &slow), (Outcome::Kept, Some("slow".into()), String::new()));
+    let sampled = MISS.replace("DATA", SAMPLED).replace(r#""sc-status":"200""#, r#""sc-status":"502""#);
+    assert_eq!(kept(&settings, &sampled), (Outcome::Span(Origin::Function), None, "ot=th:8".into()), "has a backend");
+}
+
+#[test]
+fn rates_thin_result_types_consistently() {
+    let quarter = Threshold::from_probability(0.25);
+    let settings =
+        Settings { rates: Rates::new([("hit".into(), quarter), ("Error".into(), None)]), ..Settings::default() };
+    let record = |low_bits: &str, result: &str| {
+        let data = SAMPLED.replace("68e3f996796f3f63", low_bits).replace(";8;", ";-;");
+        let result = format!(r#""x-edge-result-type":"{result}""#);
+        MISS.replace("DATA", &data).replace(r#""x-edge-result-type":"Miss""#, &result)
+    };
+    let (high, low) = ("00ffffffffffffff", "00bfffffffffffff");
+    assert_eq!(kept(&settings, &record(high, "Hit")), (Outcome::Span(Origin::Function), None, "ot=th:c".into()));
+    assert_eq!(kept(&settings, &record(low, "Hit")).0, Outcome::SampledOut);
+    assert_eq!(kept(&settings, &record(low, "Miss")), (Outcome::Span(Origin::Function), None, String::new()));
+    assert_eq!(kept(&settings, &record(high, "Error")).0, Outcome::SampledOut, "a rate of 0");
+    // The edge's own threshold is the larger one of the two.
+    let thinned = record(high, "Hit").replace(";-;-;-", ";e;-;-");
+    assert_eq!(kept(&settings, &thinned).2, "ot=th:e");
+    let random = record(low, "Hit").replace(";-;-;-", ";-;ffffffffffffff;-");
+    assert_eq!(kept(&settings, &random).2, "ot=th:c;rv:ffffffffffffff", "the trace's own randomness decides");
+}
+
+#[test]
+fn a_record_without_data_is_sampled_as_the_function_would() {
+    let rule =
+        |pattern: &str, threshold| PathRule { pattern: PathPattern::new(pattern), trust: Trust::Restart, threshold };
+    // The randomness of this request id's trace begins with e3.
+    let with =
+        |threshold| Settings { paths: vec![rule("/other/*", None), rule("/api/*", threshold)], ..Settings::default() };
+    let record = MISS.replace("DATA", "-");
+    let derived = Outcome::Span(Origin::Derived);
+    assert_eq!(kept(&with(Threshold::parse("e2")), &record), (derived, None, "ot=th:e2".into()));
+    assert_eq!(kept(&with(Threshold::parse("e4")), &record).0, Outcome::SampledOut);
+    assert_eq!(kept(&with(None), &record).0, Outcome::SampledOut);
+    assert_eq!(kept(&with(Some(Threshold::ALWAYS)), &record), (derived, None, String::new()));
+}
+
+#[test]
+fn what_the_function_logged_by_itself_places_the_record() {
+    let record = MISS.replace("DATA", "-");
+    let record = read_json(record.as_bytes(), ReadOptions::default()).next().expect("one").expect("a record");
+    let logged = LogPayload::find(&SAMPLED.replace(";-;1789", ";00f067aa0ba902b7;1789")).expect("a payload");
+    let settings = Settings::default();
+    let mut encoder = Encoder::new(&settings);
+    assert_eq!(encoder.push(&record, Some(&logged)), Outcome::Span(Origin::Function));
+    let batch = encoder.finish();
+    assert_eq!(batch.span(0).span.parent_span_id.to_string(), "00f067aa0ba902b7");
+    assert_eq!(attribute(&batch, cloudfront::CONTEXT).as_deref(), Some("function"));
 }
