@@ -50,7 +50,7 @@ fn small_requests() -> Vec<TraceBatch> {
 /// Reads everything of the batch, through the index and as JSON, and checks that it would be accepted again.
 fn examine(batch: &TraceBatch) {
     let again = validate(batch.bytes().clone(), &Limits::default()).expect("accepted before");
-    assert_eq!((again.rejected.spans, again.batch.span_count()), (0, batch.span_count()));
+    assert_eq!((again.rejected.items, again.batch.span_count()), (0, batch.span_count()));
     assert_eq!(again.batch.bytes(), batch.bytes());
     for found in batch.spans() {
         assert!(found.span.trace_id.is_valid() && found.span.span_id.is_valid());
@@ -58,7 +58,7 @@ fn examine(batch: &TraceBatch) {
     let mut json = Vec::new();
     write_traces(batch, &mut json).expect("memory");
     let Validated { batch: from_json, rejected } = read_request(&json, &Limits::default()).expect("our own JSON");
-    assert_eq!((rejected.spans, from_json.span_count()), (0, batch.span_count()), "{}", rejected.first_reason);
+    assert_eq!((rejected.items, from_json.span_count()), (0, batch.span_count()), "{}", rejected.first_reason);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn disturbed_protobuf() {
             Err(_) => refused += 1,
             Ok(validated) => {
                 examine(&validated.batch);
-                *if validated.rejected.spans > 0 { &mut rejected } else { &mut accepted } += 1;
+                *if validated.rejected.items > 0 { &mut rejected } else { &mut accepted } += 1;
             }
         }
     }

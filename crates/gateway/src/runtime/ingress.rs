@@ -169,8 +169,8 @@ impl Ingress {
     }
 
     async fn send_validated(&self, batch: Batch, rejected: Rejected) -> Result<Rejected, Refused> {
-        if rejected.spans > 0 {
-            self.shared.ledger.rejected(self.shared.receiver, rejected.spans);
+        if rejected.items > 0 {
+            self.shared.ledger.rejected(self.shared.receiver, rejected.items);
         }
         self.send(batch).await.map_err(Refused::NotNow)?;
         Ok(rejected)

@@ -5,10 +5,9 @@
 //! snake_case names, 64-bit integers as numbers, names of enumerations; unknown names are skipped, null is absent.
 
 mod read;
-mod schema;
 mod write;
 
-pub use read::{InvalidJson, read_request};
+pub use read::{InvalidJson, read_payload, read_request};
 pub use write::{put_json_double, put_json_string, write_request, write_traces};
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod payload;
 pub mod protobuf;
 mod rebuild;
 pub mod response;
+mod schema;
 #[cfg(test)]
 mod testing;
 pub mod validate;

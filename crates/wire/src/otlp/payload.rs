@@ -31,6 +31,16 @@ impl Signal {
         }
     }
 
+    /// What partial success calls the number of items that were left out, in JSON.
+    #[must_use]
+    pub const fn rejected_key(self) -> &'static str {
+        match self {
+            Self::Traces => "rejectedSpans",
+            Self::Metrics => "rejectedDataPoints",
+            Self::Logs => "rejectedLogRecords",
+        }
+    }
+
     /// The signal called `name`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -58,6 +68,11 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// `bytes` hold so many items.
+    pub(super) const fn new(bytes: Bytes, items: usize) -> Self {
+        Self { bytes, items }
+    }
+
     /// The request's protobuf bytes.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {

@@ -148,6 +148,14 @@ impl<'a> Reader<'a> {
         Ok(Some(Field { number, value }))
     }
 
+    /// The next number of a packed field, or `None` at its end.
+    ///
+    /// # Errors
+    /// [`WireError`] if what follows is no varint.
+    pub fn packed_varint(&mut self) -> Result<Option<u64>, WireError> {
+        if self.position >= self.bytes.len() { Ok(None) } else { self.varint().map(Some) }
+    }
+
     /// The next field's content if its tag is `tag` and it is of the common form that [`split_delimited`] knows.
     #[inline]
     #[must_use]

@@ -6,34 +6,16 @@
 use std::ops::Range;
 
 use super::batch::ByteRange;
-use super::field;
 use super::protobuf::{FieldValue, Reader};
+use super::schema::{Content, Message};
 use super::write::put_message;
 
-/// The request in `bytes` without the fields in `removed` (in order, apart from each other). With `merge`, every single
-/// sub-message is written once.
-pub(super) fn rebuild(bytes: &[u8], removed: &[ByteRange], merge: bool) -> Vec<u8> {
+/// The request of type `message` in `bytes` without the fields in `removed` (in order, apart from each other). With
+/// `merge`, every single sub-message is written once.
+pub(super) fn rebuild(message: Message, bytes: &[u8], removed: &[ByteRange], merge: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
-    Rebuild { bytes, removed, merge }.message(&mut out, Message::Request, std::slice::from_ref(&(0..bytes.len())));
+    Rebuild { bytes, removed, merge }.message(&mut out, message, std::slice::from_ref(&(0..bytes.len())));
     out
-}
-
-/// The messages that have sub-messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Message {
-    Request,
-    ResourceSpans,
-    Resource,
-    ScopeSpans,
-    Scope,
-    Span,
-    Event,
-    Link,
-    Leaf,
-    KeyValue,
-    AnyValue,
-    ArrayValue,
-    KeyValueList,
 }
 
 /// What a field holds.
@@ -44,28 +26,12 @@ enum Child {
     Single(Message),
 }
 
-impl Message {
-    fn child(self, number: u32) -> Child {
-        match (self, number) {
-            (Self::Request, field::request::RESOURCE_SPANS) => Child::Repeated(Self::ResourceSpans),
-            (Self::ResourceSpans, field::resource_spans::RESOURCE) => Child::Single(Self::Resource),
-            (Self::ResourceSpans, field::resource_spans::SCOPE_SPANS) => Child::Repeated(Self::ScopeSpans),
-            (Self::ScopeSpans, field::scope_spans::SCOPE) => Child::Single(Self::Scope),
-            (Self::ScopeSpans, field::scope_spans::SPANS) => Child::Repeated(Self::Span),
-            (Self::Resource, field::resource::ATTRIBUTES)
-            | (Self::Scope, field::scope::ATTRIBUTES)
-            | (Self::Span, field::span::ATTRIBUTES)
-            | (Self::Event, field::event::ATTRIBUTES)
-            | (Self::Link, field::link::ATTRIBUTES)
-            | (Self::KeyValueList, field::values::VALUES) => Child::Repeated(Self::KeyValue),
-            (Self::Span, field::span::EVENTS) => Child::Repeated(Self::Event),
-            (Self::Span, field::span::LINKS) => Child::Repeated(Self::Link),
-            (Self::Span, field::span::STATUS) => Child::Single(Self::Leaf),
-            (Self::KeyValue, field::key_value::VALUE) => Child::Single(Self::AnyValue),
-            (Self::ArrayValue, field::values::VALUES) => Child::Repeated(Self::AnyValue),
-            (Self::AnyValue, field::any_value::ARRAY) => Child::Single(Self::ArrayValue),
-            (Self::AnyValue, field::any_value::KEY_VALUE_LIST) => Child::Single(Self::KeyValueList),
-            _ => Child::None,
+impl Child {
+    fn of(message: Message, number: u32) -> Self {
+        match message.field(number).map(|field| field.content) {
+            Some(Content::Messages(child)) => Self::Repeated(child),
+            Some(Content::Message(child)) => Self::Single(child),
+            _ => Self::None,
         }
     }
 }
@@ -93,32 +59,31 @@ impl Rebuild<'_> {
                 let Ok(Some(found)) = reader.field() else { break };
                 let whole = start..reader.position();
                 let FieldValue::Bytes(content) = found.value else {
-                    if message == Message::AnyValue && found.number <= field::any_value::BYTES {
-                        single.clear();
-                    }
+                    forget_union(message, found.number, &mut single);
                     out.extend_from_slice(&self.bytes[whole]);
                     continue;
                 };
                 let inside = reader.position() - content.len()..reader.position();
-                match message.child(found.number) {
+                match Child::of(message, found.number) {
                     Child::Repeated(_) if self.is_removed(start) => {}
-                    Child::Repeated(child) if self.merge || !self.is_copied_whole(child) => {
+                    // Only what has units needs a second look if nothing is merged.
+                    Child::Repeated(child) if self.merge || child.has_units() => {
                         put_message(out, found.number, |out| self.message(out, child, std::slice::from_ref(&inside)));
                     }
                     Child::Single(child) if self.merge => {
-                        if message == Message::AnyValue {
-                            // A union: another member ends what was collected of the former.
-                            single.retain(|parts| parts.number == found.number);
+                        if !single.iter().any(|parts| parts.number == found.number) {
+                            forget_union(message, found.number, &mut single);
                         }
                         match single.iter_mut().find(|parts| parts.number == found.number) {
                             Some(parts) => parts.ranges.push(inside),
                             None => single.push(Parts { number: found.number, message: child, ranges: vec![inside] }),
                         }
                     }
+                    Child::Single(child) if child.has_units() => {
+                        put_message(out, found.number, |out| self.message(out, child, std::slice::from_ref(&inside)));
+                    }
                     Child::None | Child::Repeated(_) | Child::Single(_) => {
-                        if message == Message::AnyValue && found.number <= field::any_value::BYTES {
-                            single.clear();
-                        }
+                        forget_union(message, found.number, &mut single);
                         out.extend_from_slice(&self.bytes[whole]);
                     }
                 }
@@ -129,13 +94,15 @@ impl Rebuild<'_> {
         }
     }
 
-    /// Only wrappers of spans need a second look if nothing is merged.
-    fn is_copied_whole(&self, child: Message) -> bool {
-        !matches!(child, Message::ResourceSpans | Message::ScopeSpans)
-    }
-
     fn is_removed(&self, position: usize) -> bool {
         let after = self.removed.partition_point(|range| range.range().end <= position);
         self.removed.get(after).is_some_and(|range| range.range().contains(&position))
+    }
+}
+
+/// Another member of a union ends what was collected of the former.
+fn forget_union(message: Message, number: u32, single: &mut Vec<Parts>) {
+    if message.is_in_union(number) {
+        single.retain(|parts| !message.is_in_union(parts.number));
     }
 }

@@ -1,33 +1,34 @@
-//! What a receiver of OTLP answers: `ExportTraceServiceResponse` and `google.rpc.Status`, in protobuf and in JSON.
+//! What a receiver of OTLP answers: `Export…ServiceResponse` and `google.rpc.Status`, in protobuf and in JSON.
 
 use std::time::Duration;
 
 use super::json::put_json_string;
+use super::payload::Signal;
 use super::validate::Rejected;
 use super::write::{put_int, put_message, put_string, put_varint};
 
-/// `ExportTraceServiceResponse` in protobuf. Empty if nothing was rejected.
+/// `Export…ServiceResponse` in protobuf, the same for every signal. Empty if nothing was rejected.
 #[must_use]
 pub fn export_response_protobuf(rejected: &Rejected) -> Vec<u8> {
     let mut out = Vec::new();
-    if rejected.spans > 0 {
-        // partial_success: rejected_spans, error_message
+    if rejected.items > 0 {
+        // partial_success: rejected_spans (rejected_data_points, rejected_log_records), error_message
         put_message(&mut out, 1, |out| {
-            put_varint(out, 1, rejected.spans);
+            put_varint(out, 1, rejected.items);
             put_string(out, 2, &rejected.first_reason);
         });
     }
     out
 }
 
-/// `ExportTraceServiceResponse` in JSON: `{}` or `{"partialSuccess":{"rejectedSpans":"3","errorMessage":"…"}}`.
+/// `Export…ServiceResponse` in JSON: `{}` or `{"partialSuccess":{"rejectedSpans":"3","errorMessage":"…"}}`.
 #[must_use]
-pub fn export_response_json(rejected: &Rejected) -> Vec<u8> {
-    if rejected.spans == 0 {
+pub fn export_response_json(signal: Signal, rejected: &Rejected) -> Vec<u8> {
+    if rejected.items == 0 {
         return b"{}".to_vec();
     }
-    let mut out =
-        format!("{{\"partialSuccess\":{{\"rejectedSpans\":\"{}\",\"errorMessage\":", rejected.spans).into_bytes();
+    let (key, number) = (signal.rejected_key(), rejected.items);
+    let mut out = format!("{{\"partialSuccess\":{{\"{key}\":\"{number}\",\"errorMessage\":").into_bytes();
     put_json_string(&mut out, &rejected.first_reason);
     out.extend_from_slice(b"}}");
     out

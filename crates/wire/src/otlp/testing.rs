@@ -12,6 +12,8 @@ use proptest::prelude::*;
 
 use super::view;
 
+pub(super) mod signals;
+
 // === random requests ===
 
 fn text() -> impl Strategy<Value = String> {
@@ -104,16 +106,22 @@ fn span() -> impl Strategy<Value = Span> {
     )
 }
 
+fn scope() -> impl Strategy<Value = InstrumentationScope> {
+    (text(), text(), attributes(), any::<u32>()).prop_map(|(name, version, attributes, dropped_attributes_count)| {
+        InstrumentationScope { name, version, attributes, dropped_attributes_count }
+    })
+}
+
+fn resource() -> impl Strategy<Value = Resource> {
+    (attributes(), any::<u32>()).prop_map(|(attributes, dropped_attributes_count)| Resource {
+        attributes,
+        dropped_attributes_count,
+        ..Resource::default()
+    })
+}
+
 fn scope_spans() -> impl Strategy<Value = ScopeSpans> {
-    let scope = (text(), text(), attributes(), any::<u32>()).prop_map(
-        |(name, version, attributes, dropped_attributes_count)| InstrumentationScope {
-            name,
-            version,
-            attributes,
-            dropped_attributes_count,
-        },
-    );
-    (scope, vec(span(), 0..3), text()).prop_map(|(scope, spans, schema_url)| ScopeSpans {
+    (scope(), vec(span(), 0..3), text()).prop_map(|(scope, spans, schema_url)| ScopeSpans {
         scope: Some(scope),
         spans,
         schema_url,
@@ -122,13 +130,8 @@ fn scope_spans() -> impl Strategy<Value = ScopeSpans> {
 
 /// Any valid request.
 pub(super) fn request() -> impl Strategy<Value = ExportTraceServiceRequest> {
-    let resource = (attributes(), any::<u32>()).prop_map(|(attributes, dropped_attributes_count)| Resource {
-        attributes,
-        dropped_attributes_count,
-        ..Resource::default()
-    });
     let resource_spans =
-        (resource, vec(scope_spans(), 0..3), text()).prop_map(|(resource, scope_spans, schema_url)| ResourceSpans {
+        (resource(), vec(scope_spans(), 0..3), text()).prop_map(|(resource, scope_spans, schema_url)| ResourceSpans {
             resource: Some(resource),
             scope_spans,
             schema_url,

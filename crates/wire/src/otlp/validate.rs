@@ -12,6 +12,7 @@ use super::batch::{ByteRange, Index, TraceBatch, check_length};
 use super::field;
 use super::protobuf::{Fault, FieldValue, Reader, WireError};
 use super::rebuild::rebuild;
+use super::schema::Message;
 
 /// Caps that a request must keep. Every one has a default with its reason and can be configured.
 #[derive(Clone, Debug)]
@@ -19,11 +20,12 @@ pub struct Limits {
     /// Deepest nesting of `AnyValue` (array or key-value list in each other). Default 64: what JSON libraries of
     /// downstream systems still read. At most [`MAX_VALUE_DEPTH`].
     pub value_depth: usize,
-    /// Most attributes of one span, event, link, scope or resource that are accepted. Default 4096: SDKs stop at 128.
+    /// Most attributes of one span, event, link, scope, resource, data point or log record that are accepted. Default
+    /// 4096: SDKs stop at 128.
     pub attributes: usize,
-    /// Most events, and most links, of one span. Default 65,536: SDKs stop at 128, streaming RPCs have thousands.
+    /// Most events, and most links, of one span; most exemplars of one data point. Default 65,536: SDKs stop at 128, streaming RPCs have thousands.
     pub events_and_links: usize,
-    /// Most spans in one request. Default 1,000,000: a 64 MiB request of real spans has 100,000.
+    /// Most spans, data points or log records in one request. Default 1,000,000: a 64 MiB request of real spans has 100,000.
     pub spans: usize,
 }
 
@@ -45,33 +47,33 @@ pub struct Validated {
     pub rejected: Rejected,
 }
 
-/// Count and first reason of rejected spans.
+/// Count and first reason of rejected items: spans, data points or log records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
     /// How many.
-    pub spans: u64,
+    pub items: u64,
     /// Why the first was; empty if none was.
     pub first_reason: String,
 }
 
 impl Rejected {
-    /// Counts `spans` more, rejected because of `reason`.
-    pub fn add(&mut self, spans: u64, reason: impl fmt::Display) {
-        if self.spans == 0 && spans > 0 {
+    /// Counts `items` more, rejected because of `reason`.
+    pub fn add(&mut self, items: u64, reason: impl fmt::Display) {
+        if self.items == 0 && items > 0 {
             self.first_reason = reason.to_string();
         }
-        self.spans += spans;
+        self.items += items;
     }
 
     /// Adds what another stage rejected.
     pub fn absorb(&mut self, later: &Self) {
-        self.add(later.spans, &later.first_reason);
+        self.add(later.items, &later.first_reason);
     }
 }
 
 /// The request as a whole is not OTLP protobuf (answered with 400 / `INVALID_ARGUMENT`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid ExportTraceServiceRequest: {reason} at byte {offset}")]
+#[error("not a valid OTLP request: {reason} at byte {offset}")]
 pub struct InvalidRequest {
     /// What is wrong, in the words of the protobuf encoding.
     pub reason: &'static str,
@@ -101,7 +103,7 @@ pub fn validate(mut bytes: Bytes, limits: &Limits) -> Result<Validated, InvalidR
         if removed.is_empty() && !must_merge {
             return Ok(Validated { batch: TraceBatch::new(bytes, index), rejected });
         }
-        bytes = rebuild(&bytes, &removed, must_merge).into();
+        bytes = rebuild(Message::Request, &bytes, &removed, must_merge).into();
     }
 }
 
@@ -117,7 +119,7 @@ pub(super) fn debug_check(bytes: &Bytes) {
     let mut pass = Pass::new(&limits);
     let outcome = pass.request(Reader::new(bytes));
     assert!(outcome.is_ok(), "trusted bytes are no request: {outcome:?}");
-    assert!(pass.rejected.spans == 0, "trusted bytes hold a bad span: {}", pass.rejected.first_reason);
+    assert!(pass.rejected.items == 0, "trusted bytes hold a bad span: {}", pass.rejected.first_reason);
     assert!(!pass.must_merge, "trusted bytes hold a single sub-message twice");
 }
 
@@ -337,6 +339,10 @@ impl<'l> Pass<'l> {
 
 /// The messages below scopes and resources.
 mod content;
+/// Metrics and logs.
+mod counted;
+
+pub use counted::validate_payload;
 
 #[cfg(test)]
 mod tests;

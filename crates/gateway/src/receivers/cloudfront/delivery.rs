@@ -104,7 +104,7 @@ impl Work<'_> {
             }
             Found::Otlp(text) => match json::read_request(text.as_bytes(), &Limits::default()) {
                 Ok(validated) => {
-                    tally.bad += validated.rejected.spans;
+                    tally.bad += validated.rejected.items;
                     self.add(validated.batch)
                 }
                 Err(_) => {

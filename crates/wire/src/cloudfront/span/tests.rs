@@ -26,7 +26,7 @@ fn encode(settings: &Settings, record: &str, source: Source) -> (Outcome, TraceB
     let outcome = encoder.push(&record, None);
     let batch = encoder.finish();
     let validated = validate(batch.bytes().clone(), &Limits::default()).expect("well-formed");
-    assert_eq!(validated.rejected.spans, 0);
+    assert_eq!(validated.rejected.items, 0);
     (outcome, batch)
 }
 
@@ -334,7 +334,7 @@ proptest::proptest! {
             _ = encoder.push(&record, None);
             let batch = encoder.finish();
             let validated = validate(batch.bytes().clone(), &Limits::default()).expect("well-formed");
-            assert_eq!(validated.rejected.spans, 0);
+            assert_eq!(validated.rejected.items, 0);
         }
     }
 }

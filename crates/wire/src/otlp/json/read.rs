@@ -12,10 +12,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::schema::{Content, Message, lookup};
-use crate::otlp::validate::{Limits, MAX_VALUE_DEPTH, Rejected, Validated, validate};
-use crate::otlp::write::{begin_message, end_message, put_string};
-use scalar::{Scalar, put_scalar};
+use crate::otlp::payload::{Payload, Signal};
+use crate::otlp::schema::{Content, FieldSchema, Message};
+use crate::otlp::validate::{InvalidRequest, Limits, MAX_VALUE_DEPTH, Rejected, Validated, validate, validate_payload};
+use crate::otlp::write::{begin_message, end_message, put_bytes, put_string};
+use scalar::{Scalar, put_packed, put_scalar};
 
 /// The body is not OTLP/JSON (answered with 400).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,27 +28,52 @@ pub struct InvalidJson(pub String);
 /// # Errors
 /// [`InvalidJson`] if the body as a whole cannot be read.
 pub fn read_request(body: &[u8], limits: &Limits) -> Result<Validated, InvalidJson> {
+    let (bytes, rejected) = to_protobuf(Message::Request, body, limits)?;
+    let mut validated = validate(bytes.into(), limits).map_err(|error| unreadable(&error))?;
+    let later = std::mem::replace(&mut validated.rejected, rejected);
+    validated.rejected.absorb(&later);
+    Ok(validated)
+}
+
+/// Reads a request of any signal in JSON.
+///
+/// # Errors
+/// [`InvalidJson`] if the body as a whole cannot be read.
+pub fn read_payload(signal: Signal, body: &[u8], limits: &Limits) -> Result<(Payload, Rejected), InvalidJson> {
+    let message = match signal {
+        Signal::Traces => Message::Request,
+        Signal::Metrics => Message::MetricsRequest,
+        Signal::Logs => Message::LogsRequest,
+    };
+    let (bytes, mut rejected) = to_protobuf(message, body, limits)?;
+    let (payload, later) = validate_payload(signal, bytes.into(), limits).map_err(|error| unreadable(&error))?;
+    rejected.absorb(&later);
+    Ok((payload, rejected))
+}
+
+fn unreadable(error: &InvalidRequest) -> InvalidJson {
+    InvalidJson(format!("encoded as protobuf: {error}"))
+}
+
+/// The request as protobuf, but for the items whose JSON cannot be encoded.
+fn to_protobuf(request: Message, body: &[u8], limits: &Limits) -> Result<(Vec<u8>, Rejected), InvalidJson> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| InvalidJson("the body is not UTF-8".into()))?;
     let mut state = State {
         value_depth: limits.value_depth.min(MAX_VALUE_DEPTH),
         out: Vec::with_capacity(body.len() / 2),
         rejected: Rejected::default(),
-        spans: 0,
+        items: 0,
         fault: None,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    ObjectOf { state: &mut state, message: Message::Request, depth: 0 }
+    ObjectOf { state: &mut state, message: request, depth: 0 }
         .deserialize(&mut deserializer)
         .and_then(|_| deserializer.end())
         .map_err(|error| InvalidJson(error.to_string()))?;
     if let Some(fault) = state.fault {
         return Err(InvalidJson(fault));
     }
-    let mut validated =
-        validate(state.out.into(), limits).map_err(|error| InvalidJson(format!("encoded as protobuf: {error}")))?;
-    let later = std::mem::replace(&mut validated.rejected, state.rejected);
-    validated.rejected.absorb(&later);
-    Ok(validated)
+    Ok((state.out, state.rejected))
 }
 
 /// serde_json stops at 128 nested values, and each level of an `AnyValue` takes four: after this many levels the rest
@@ -59,9 +85,9 @@ struct State {
     /// The request in protobuf so far.
     out: Vec<u8>,
     rejected: Rejected,
-    /// Spans read, also rejected ones.
-    spans: u64,
-    /// Why the span, scope or resource being read is not taken: the first reason.
+    /// Items read, also rejected ones.
+    items: u64,
+    /// Why the item, metric, scope or resource being read is not taken: the first reason.
     fault: Option<String>,
 }
 
@@ -98,9 +124,9 @@ impl<'de> Visitor<'de> for ObjectOf<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         while let Some(Text(key)) = map.next_key()? {
-            match lookup(self.message, &key) {
+            match self.message.named(&key) {
                 None => _ = map.next_value::<IgnoredAny>()?,
-                Some((number, content)) => {
+                Some(&FieldSchema { number, content, .. }) => {
                     let field = FieldOf { state: self.state, key: &key, number, content, depth: self.depth };
                     field.read(&mut map)?;
                 }
@@ -160,7 +186,9 @@ impl FieldOf<'_> {
     fn read<'de, A: MapAccess<'de>>(self, map: &mut A) -> Result<(), A::Error> {
         match self.content {
             Content::Message(message) => self.read_message(message, map),
-            Content::Messages(_) | Content::Texts => map.next_value_seed(self),
+            Content::Messages(_) | Content::Texts | Content::Doubles | Content::Fixed64s | Content::Uint64s => {
+                map.next_value_seed(self)
+            }
             content => {
                 let scalar: Scalar<'de> = map.next_value()?;
                 if let Err(problem) = put_scalar(&mut self.state.out, self.number, content, &scalar) {
@@ -196,11 +224,11 @@ impl FieldOf<'_> {
     /// Reads one element of `Content::Messages`.
     fn read_element<'de, A: SeqAccess<'de>>(&mut self, message: Message, seq: &mut A) -> Result<bool, A::Error> {
         let begin = self.state.out.len();
-        let spans_before = self.state.spans;
-        let rejected_before = self.state.rejected.spans;
-        let is_unit = matches!(message, Message::Span | Message::ScopeSpans | Message::ResourceSpans);
+        let items_before = self.state.items;
+        let rejected_before = self.state.rejected.items;
+        let is_unit = message.is_unit();
         let outer_fault = if is_unit { self.state.fault.take() } else { None };
-        let open = begin_message(&mut self.state.out, self.number, if message == Message::Span { 2 } else { 1 });
+        let open = begin_message(&mut self.state.out, self.number, if message.item().is_some() { 2 } else { 1 });
         let Some(is_present) = seq.next_element_seed(ObjectOf { state: self.state, message, depth: self.depth })?
         else {
             self.state.out.truncate(begin);
@@ -208,18 +236,18 @@ impl FieldOf<'_> {
             return Ok(false);
         };
         finish(self.state, begin, open, is_present);
-        if message == Message::Span {
-            self.state.spans += 1;
+        if message.item().is_some() {
+            self.state.items += 1;
         }
         if !is_unit {
             return Ok(true);
         }
         if let Some(fault) = std::mem::replace(&mut self.state.fault, outer_fault) {
             self.state.out.truncate(begin);
-            let rejected = (self.state.spans - spans_before) - (self.state.rejected.spans - rejected_before);
-            match message {
-                Message::Span => self.state.rejected.add(rejected, format_args!("span {spans_before}: {fault}")),
-                // Without spans to reject nobody would hear of it: the request is refused.
+            let rejected = (self.state.items - items_before) - (self.state.rejected.items - rejected_before);
+            match message.item() {
+                Some(item) => self.state.rejected.add(rejected, format_args!("{item} {items_before}: {fault}")),
+                // Without items to reject nobody would hear of it: the request is refused.
                 _ if rejected == 0 => self.state.reject(|| fault),
                 _ => self.state.rejected.add(rejected, fault),
             }
@@ -260,9 +288,20 @@ impl<'de> Visitor<'de> for FieldOf<'_> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
         match self.content {
             Content::Messages(message) => while self.read_element(message, &mut seq)? {},
-            _ => {
+            Content::Texts => {
                 while let Some(Text(text)) = seq.next_element()? {
                     put_string(&mut self.state.out, self.number, &text);
+                }
+            }
+            content => {
+                let mut packed = Vec::new();
+                while let Some(scalar) = seq.next_element()? {
+                    if let Err(problem) = put_packed(&mut packed, content, &scalar) {
+                        self.state.reject(|| format!("{}: {problem}", self.key));
+                    }
+                }
+                if !packed.is_empty() {
+                    put_bytes(&mut self.state.out, self.number, &packed);
                 }
             }
         }

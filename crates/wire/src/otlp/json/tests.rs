@@ -30,7 +30,7 @@ proptest! {
         let json = written(&batch);
         serde_json::from_str::<serde_json::Value>(&json).expect("independent parser agrees that it is JSON");
         let Validated { batch, rejected } = read(&json);
-        prop_assert_eq!(rejected.spans, 0);
+        prop_assert_eq!(rejected.items, 0);
         prop_assert_eq!(seen(batch.request()), normalised(request));
     }
 
@@ -94,7 +94,7 @@ fn the_payload_of_the_published_cloudfront_sample_is_read() {
         "start_time_unix_nano":1663160000123000000,"end_time_unix_nano":1663160000151000064,
         "attributes":[{"key":"requestId","value":{"string_value":"Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg=="}}]}]}]}]}"#;
     let Validated { batch, rejected } = read(payload);
-    assert_eq!(rejected.spans, 0);
+    assert_eq!(rejected.items, 0);
     let found = batch.span(0);
     assert_eq!(found.resource.service_name(), "cloudfront");
     assert_eq!(found.span.trace_id.to_string(), "09d64ae8d7628a6968e3f996796f3f63");
@@ -111,7 +111,7 @@ fn input_is_lenient_where_the_collector_is() {
         "flags":257,"droppedLinksCount":"3","status":{"code":"STATUS_CODE_ERROR"},"startTimeUnixNano":1.5e18,"kind":99,
         "links":[{"traceId":"","spanId":"00","flags":1}]"#,
     ));
-    assert_eq!(rejected.spans, 0, "{}", rejected.first_reason);
+    assert_eq!(rejected.items, 0, "{}", rejected.first_reason);
     let span = batch.span(0).span;
     assert_eq!(
         (span.name, span.flags, span.dropped_links_count, span.status_number, span.kind_number),
@@ -146,13 +146,13 @@ fn a_bad_span_is_rejected_with_its_reason() {
     ];
     for (members, reason) in cases {
         let Validated { batch, rejected } = read(&with_span(members));
-        assert_eq!((rejected.spans, rejected.first_reason.as_str()), (1, reason), "{members}");
+        assert_eq!((rejected.items, rejected.first_reason.as_str()), (1, reason), "{members}");
         assert!(batch.is_empty());
     }
     let both = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":{"boolValue":"yes"}}]},"scopeSpans":[{"spans":[{},{}]}]},
         {"scopeSpans":[{"spans":[{"traceId":"01010101010101010101010101010101","spanId":"0202020202020202","name":"kept"}]}]}]}"#;
     let Validated { batch, rejected } = read(both);
-    assert_eq!((rejected.spans, rejected.first_reason.as_str()), (2, "boolValue: not a truth value"));
+    assert_eq!((rejected.items, rejected.first_reason.as_str()), (2, "boolValue: not a truth value"));
     assert_eq!(batch.span(0).span.name, "kept");
 }
 
@@ -185,7 +185,7 @@ fn depth_is_bounded_as_in_protobuf() {
         [(r#""arrayValue":{"values":[{"#, "}]}"), (r#""kvlistValue":{"values":[{"key":"","value":{"#, "}}]}")]
     {
         let Validated { batch, rejected } = read(&nested(64, open, close));
-        assert_eq!((batch.span_count(), rejected.spans), (1, 0));
+        assert_eq!((batch.span_count(), rejected.items), (1, 0));
         for depth in [65, 2_000] {
             let Validated { rejected, .. } = read(&nested(depth, open, close));
             assert_eq!(rejected.first_reason, "span 0: attribute value is nested more than 64 levels deep");

@@ -1,5 +1,7 @@
 //! From a batch to JSON, span by span: memory does not grow with the trace.
 
+mod message;
+
 use std::io::{self, Write};
 
 use base64::Engine;
@@ -7,7 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::otlp::batch::TraceBatch;
 use crate::otlp::payload::Payload;
+use crate::otlp::schema::Message;
 use crate::otlp::view::{AnyValue, Event, KeyValue, Link, Resource, Scope, Span};
+use message::write_message;
 
 /// Writes a request as JSON, in the form of its signal.
 ///
@@ -16,7 +20,8 @@ use crate::otlp::view::{AnyValue, Event, KeyValue, Link, Resource, Scope, Span};
 pub fn write_request(payload: &Payload, out: &mut impl Write) -> io::Result<()> {
     match payload {
         Payload::Traces(traces) => write_traces(traces, out),
-        Payload::Metrics(_) | Payload::Logs(_) => Err(io::ErrorKind::Unsupported.into()),
+        Payload::Metrics(metrics) => write_message(Message::MetricsRequest, metrics.bytes(), out),
+        Payload::Logs(logs) => write_message(Message::LogsRequest, logs.bytes(), out),
     }
 }
 
@@ -207,6 +212,15 @@ fn put_fmt(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("writing to memory does not fail");
 }
 
+fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in bytes {
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    out.push(b'"');
+}
+
 fn put_object(out: &mut Vec<u8>, members: impl FnOnce(&mut Object<'_>)) {
     out.push(b'{');
     members(&mut Object { out, is_empty: true });
@@ -276,13 +290,8 @@ impl Object<'_> {
         if bytes.is_empty() {
             return;
         }
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         self.key(key);
-        self.out.push(b'"');
-        for byte in bytes {
-            self.out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
-        self.out.push(b'"');
+        put_hex(self.out, bytes);
     }
 
     /// Left out if zero.

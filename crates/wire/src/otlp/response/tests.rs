@@ -7,13 +7,13 @@ use super::*;
 fn export_responses() {
     let none = Rejected::default();
     assert_eq!(export_response_protobuf(&none), b"");
-    assert_eq!(export_response_json(&none), b"{}");
-    let some = Rejected { spans: 300, first_reason: "span 1: \"odd\"".into() };
+    assert_eq!(export_response_json(Signal::Traces, &none), b"{}");
+    let some = Rejected { items: 300, first_reason: "span 1: \"odd\"".into() };
     let response = ExportTraceServiceResponse::decode(&export_response_protobuf(&some)[..]).expect("well-formed");
     let expected = ExportTracePartialSuccess { rejected_spans: 300, error_message: some.first_reason.clone() };
     assert_eq!(response.partial_success, Some(expected));
     assert_eq!(
-        String::from_utf8(export_response_json(&some)).expect("text"),
+        String::from_utf8(export_response_json(Signal::Traces, &some)).expect("text"),
         r#"{"partialSuccess":{"rejectedSpans":"300","errorMessage":"span 1: \"odd\""}}"#
     );
 }

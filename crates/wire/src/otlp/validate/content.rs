@@ -181,7 +181,7 @@ impl Pass<'_> {
     }
 
     /// `depth`: how many levels of arrays and lists the value may still have.
-    fn key_value(&mut self, mut reader: Reader<'_>, depth: usize) -> Result<(), WireError> {
+    pub(super) fn key_value(&mut self, mut reader: Reader<'_>, depth: usize) -> Result<(), WireError> {
         // Most attributes are ASCII from tag to last character: one look instead of one per string.
         let is_ascii = reader.rest().is_ascii();
         let mut has_value = false;
@@ -200,7 +200,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn any_value(&mut self, mut reader: Reader<'_>, depth: usize, is_ascii: bool) -> Result<(), WireError> {
+    pub(super) fn any_value(&mut self, mut reader: Reader<'_>, depth: usize, is_ascii: bool) -> Result<(), WireError> {
         let mut has_list = false;
         while let Some(found) = reader.field()? {
             match (found.number, found.value) {

@@ -65,7 +65,7 @@ proptest! {
             }
         }
         let validated = check(&sent);
-        prop_assert_eq!(validated.rejected.spans, rejected);
+        prop_assert_eq!(validated.rejected.items, rejected);
         prop_assert_eq!(seen(validated.batch.request()), normalised(expected));
         TraceBatch::from_trusted(validated.batch.bytes().clone()).expect("what was kept is valid");
     }
@@ -104,7 +104,7 @@ proptest! {
         }
         if let Ok(Validated { batch, .. }) = validate(bytes.into(), &Limits::default()) {
             let again = validate(batch.bytes().clone(), &Limits::default()).expect("validated");
-            prop_assert_eq!(again.rejected.spans, 0);
+            prop_assert_eq!(again.rejected.items, 0);
             prop_assert_eq!(again.batch.bytes(), batch.bytes());
             prop_assert_eq!(again.batch.span_count(), seen(batch.request()).resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).sum::<usize>());
         }
@@ -125,7 +125,7 @@ fn a_bad_span_is_left_out_and_the_rest_kept() {
     ];
     for (bad, reason) in cases {
         let Validated { batch, rejected } = check(&request_of(vec![plain_span(1), bad, plain_span(2)]));
-        assert_eq!(rejected, Rejected { spans: 1, first_reason: reason.into() });
+        assert_eq!(rejected, Rejected { items: 1, first_reason: reason.into() });
         assert_eq!(names(&batch), ["span 1", "span 2"]);
         assert_eq!(batch.span(1).resource.service_name(), "cart");
     }
@@ -143,7 +143,7 @@ fn odd_spans_are_taken_as_they_are() {
         ..plain_span(1)
     };
     let Validated { batch, rejected } = check(&request_of(vec![odd]));
-    assert_eq!(rejected.spans, 0);
+    assert_eq!(rejected.items, 0);
     let span = batch.span(0).span;
     assert!(span.is_root());
     assert_eq!((span.kind_number, span.duration_nanos()), (77, 0));
@@ -159,7 +159,7 @@ fn large_values_and_repeated_keys_are_kept() {
     });
     let bytes = with_span_content(&content);
     let Validated { batch, rejected } = validate(bytes.clone(), &Limits::default()).expect("legal");
-    assert_eq!((rejected.spans, batch.bytes()), (0, &bytes));
+    assert_eq!((rejected.items, batch.bytes()), (0, &bytes));
     let span = batch.span(0).span;
     let values: Vec<AnyValue<'_>> = span.attributes().map(|pair| pair.value).collect();
     assert_eq!(values, [AnyValue::String(&long), AnyValue::Bytes(&[0, 0xff])]);
@@ -216,7 +216,7 @@ fn malformed_encodings_condemn_the_request() {
     assert_eq!(error.reason, "groups are nested too deeply");
     assert_eq!(
         validate(Bytes::from_static(b"\x0a\x7f"), &Limits::default()).expect_err("cut").to_string(),
-        "not a valid ExportTraceServiceRequest: message ends within a field at byte 2"
+        "not a valid OTLP request: message ends within a field at byte 2"
     );
 }
 
@@ -230,7 +230,7 @@ fn unknown_fields_and_groups_are_kept() {
     });
     let bytes = with_span_content(&content);
     let Validated { batch, rejected } = validate(bytes.clone(), &Limits::default()).expect("legal");
-    assert_eq!(rejected.spans, 0);
+    assert_eq!(rejected.items, 0);
     assert_eq!(batch.bytes(), &bytes);
     assert!(batch.span(0).span.bytes.ends_with(&content));
 }
@@ -261,7 +261,7 @@ fn text_that_is_not_utf8_rejects_its_span_only() {
     ];
     for (content, reason) in cases {
         let Validated { batch, rejected } = validate(with_span_content(&content), &Limits::default()).expect("legal");
-        assert_eq!(rejected, Rejected { spans: 1, first_reason: reason.into() });
+        assert_eq!(rejected, Rejected { items: 1, first_reason: reason.into() });
         assert!(batch.is_empty());
     }
 }
@@ -283,7 +283,7 @@ fn a_bad_scope_or_resource_rejects_its_spans() {
     });
     bytes.extend_from_slice(&request_of(vec![plain_span(3)]).encode_to_vec());
     let Validated { batch, rejected } = validate(bytes.into(), &Limits::default()).expect("legal");
-    assert_eq!(rejected.spans, 4);
+    assert_eq!(rejected.items, 4);
     assert_eq!(rejected.first_reason, "scope: scope name or version is not valid UTF-8");
     assert_eq!(names(&batch), ["span 3"]);
     assert_eq!(batch.span(0).resource.service_name(), "cart");
@@ -320,7 +320,7 @@ fn depth_and_counts_are_bounded() {
     let limits = Limits { spans: 2, ..Limits::default() };
     let request = request_of((1..=5).map(plain_span).collect());
     let Validated { batch, rejected } = validate(request.encode_to_vec().into(), &limits).expect("legal");
-    assert_eq!((names(&batch), rejected.spans), (vec!["span 1", "span 2"], 3));
+    assert_eq!((names(&batch), rejected.items), (vec!["span 1", "span 2"], 3));
     assert_eq!(rejected.first_reason, "span 2: more than 2 spans in one request");
 }
 
@@ -330,7 +330,7 @@ fn empty_wrappers_and_spans_cost_no_index() {
     let batch = validate(bytes.clone(), &Limits::default()).expect("legal").batch;
     assert_eq!(batch.memory_bytes(), bytes.len());
     let batch = validate(wrapped(|out| out.extend([0x12, 0].repeat(10_000))), &Limits::default()).expect("legal");
-    assert_eq!(batch.rejected.spans, 10_000);
+    assert_eq!(batch.rejected.items, 10_000);
 }
 
 #[test]
@@ -366,7 +366,7 @@ fn single_sub_messages_in_parts_are_merged() {
     });
     let expected = ExportTraceServiceRequest::decode(&bytes[..]).expect("prost merges too");
     let Validated { batch, rejected } = validate(bytes.into(), &Limits::default()).expect("legal");
-    assert_eq!(rejected.spans, 0);
+    assert_eq!(rejected.items, 0);
     assert_eq!(seen(batch.request()), expected);
     let found = batch.span(0);
     assert_eq!((found.scope.name, found.scope.version), ("name", "version"));

@@ -9,7 +9,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::Content;
-use crate::otlp::write::{put_bool, put_bytes, put_double, put_fixed32, put_fixed64, put_int, put_string, put_varint};
+use crate::otlp::write::{
+    put_bool, put_bytes, put_double, put_fixed32, put_fixed64, put_int, put_raw_varint, put_string, put_varint,
+};
 
 /// Any JSON value; what is no scalar is skipped.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ pub(super) fn put_scalar(
     }
     match content {
         Content::Text => put_string(out, number, text(scalar)?),
-        Content::Hex => put_bytes(out, number, &decode_hex(text(scalar)?)?),
+        Content::Hex | Content::Id(_) => put_bytes(out, number, &decode_hex(text(scalar)?)?),
         Content::Base64 => put_bytes(out, number, &decode_base64(text(scalar)?)?),
         Content::Bool => match scalar {
             Scalar::Bool(value) => put_bool(out, number, *value),
@@ -107,8 +109,36 @@ pub(super) fn put_scalar(
         Content::Fixed64 => {
             put_fixed64(out, number, integer(scalar)?.try_into().map_err(|_| "not an unsigned 64-bit integer")?);
         }
+        // ZigZag: the sign is the lowest bit.
+        Content::Sint32 => {
+            let value: i32 = integer(scalar)?.try_into().map_err(|_| "does not fit 32 bits")?;
+            put_varint(out, number, ((value << 1) ^ (value >> 31)).cast_unsigned().into());
+        }
+        Content::Sfixed64 => {
+            let value: i64 = integer(scalar)?.try_into().map_err(|_| "does not fit 64 bits")?;
+            put_fixed64(out, number, value.cast_unsigned());
+        }
         Content::Enumeration(names) => put_int(out, number, enumeration(scalar, names)?.into()),
-        Content::Message(_) | Content::Messages(_) | Content::Texts => return Err("not a scalar"),
+        Content::Message(_)
+        | Content::Messages(_)
+        | Content::Texts
+        | Content::Doubles
+        | Content::Fixed64s
+        | Content::Uint64s => return Err("not a scalar"),
+    }
+    Ok(())
+}
+
+/// Appends one number of a packed field.
+///
+/// # Errors
+/// What is wrong with the value.
+pub(super) fn put_packed(out: &mut Vec<u8>, content: Content, scalar: &Scalar<'_>) -> Result<(), &'static str> {
+    let unsigned = |scalar| u64::try_from(integer(scalar)?).map_err(|_| "not an unsigned 64-bit integer");
+    match content {
+        Content::Doubles => out.extend_from_slice(&double(scalar)?.to_le_bytes()),
+        Content::Uint64s => put_raw_varint(out, unsigned(scalar)?),
+        _ => out.extend_from_slice(&unsigned(scalar)?.to_le_bytes()),
     }
     Ok(())
 }
