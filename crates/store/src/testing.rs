@@ -143,7 +143,7 @@ pub(crate) fn batch(spans: &[TestSpan]) -> TraceBatch {
 
 pub(crate) fn parsed(request: Vec<u8>) -> TraceBatch {
     let validated = validate::validate(Bytes::from(request), &validate::Limits::default()).expect("a valid request");
-    assert_eq!(validated.rejected.spans, 0, "{}", validated.rejected.first_reason);
+    assert_eq!(validated.rejected.items, 0, "{}", validated.rejected.first_reason);
     validated.batch
 }
 

@@ -98,7 +98,7 @@ async fn send(receiver: usize, ingress: Ingress, arrival: Arrival, book: Book) {
     let answer = async {
         let answer = if arrival.json { ingress.send_otlp_json(buffer).await } else { ingress.send_otlp(buffer).await };
         match answer {
-            Ok(rejected) => Heard::Accepted { rejected: rejected.spans },
+            Ok(rejected) => Heard::Accepted { rejected: rejected.items },
             Err(Refused::Malformed(_)) => Heard::Malformed,
             Err(Refused::NotNow(refusal)) => Heard::Refused(refusal),
         }

@@ -180,7 +180,7 @@ fn serve(connection: impl Read + Write, state: &State) {
 
 fn decode(body: Vec<u8>) -> Vec<Span> {
     let validated = validate(body.into(), &Limits::default()).expect("the request is OTLP");
-    assert_eq!(validated.rejected.spans, 0, "{}", validated.rejected.first_reason);
+    assert_eq!(validated.rejected.items, 0, "{}", validated.rejected.first_reason);
     let text = |value: AnyValue<'_>| match value {
         AnyValue::String(text) => text.to_owned(),
         AnyValue::Int(number) => number.to_string(),
