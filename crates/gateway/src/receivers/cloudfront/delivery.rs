@@ -89,8 +89,8 @@ impl Work<'_> {
         let tally = &mut self.delivery.tally;
         match found {
             Found::Record(record) => {
-                match self.encoder.push(&record) {
-                    Outcome::Span => {}
+                match self.encoder.push(&record, None) {
+                    Outcome::Span(_) | Outcome::Kept => {}
                     Outcome::SampledOut => tally.sampled_out += 1,
                     Outcome::Unplaced(Unplaced::NoRequestId) => tally.no_request_id += 1,
                     Outcome::Unplaced(Unplaced::UnknownTrace) => tally.unknown_trace += 1,

@@ -15,9 +15,10 @@ mod firehose;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rootspan_wire::cloudfront::Columns;
-use rootspan_wire::cloudfront::Reader;
+use rootspan_model::sampling::Threshold;
+use rootspan_wire::cloudfront::rules::{Keep, PathPattern, PathRule, Rates, Trust};
 use rootspan_wire::cloudfront::span::{self, Route, Settings};
+use rootspan_wire::cloudfront::{Columns, Reader};
 
 use crate::clock::Clock;
 use crate::config;
@@ -91,13 +92,13 @@ impl Decode for LineFields {
 
 /// `trust`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrustSetting(span::Trust);
+pub struct TrustSetting(Trust);
 
 impl Decode for TrustSetting {
     const KIND: &'static str = "restart or continue";
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let choices = [("restart", span::Trust::Restart), ("continue", span::Trust::Continue)];
+        let choices = [("restart", Trust::Restart), ("continue", Trust::Continue)];
         choice(node, problems, &choices).map(Self)
     }
 }
@@ -131,7 +132,13 @@ impl CloudFrontConfig {
             service_name: self.service_name.clone(),
             resource_attributes: Vec::new(),
             routes: self.routes.iter().map(Route::new).collect(),
-            trust: self.trust.0,
+            paths: vec![PathRule {
+                pattern: PathPattern::new("*"),
+                trust: self.trust.0,
+                threshold: Some(Threshold::ALWAYS),
+            }],
+            rates: Rates::default(),
+            keep: Keep::default(),
             privacy: span::Privacy {
                 client_address: self.privacy.client_address.0,
                 trust_forwarded_for: self.privacy.trust_forwarded_for,
