@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use rootspan_wire::otlp::batch::TraceBatch;
-use rootspan_wire::otlp::json::read_request;
-use rootspan_wire::otlp::payload::Signal;
-use rootspan_wire::otlp::validate::{Limits, Rejected, validate};
+use rootspan_wire::otlp::json::read_payload;
+use rootspan_wire::otlp::payload::{Payload, Signal};
+use rootspan_wire::otlp::validate::{Limits, Rejected, validate_payload};
 
 use super::pipeline::Item;
 use crate::ack::{self, Outcome, Refusal};
@@ -68,7 +68,7 @@ struct Shared {
     limits: Limits,
 }
 
-/// A request that was read: its sound spans, and what was left out.
+/// A request that was read: its sound items, and what was left out.
 type Read = (Batch, Rejected);
 
 /// A request that could not be taken.
@@ -94,12 +94,17 @@ impl Ingress {
         Self { shared: Arc::new(Shared { signal, receiver, pipelines, inputs, ledger, budget, limits }) }
     }
 
+    /// The signal that it is for.
+    pub(crate) fn signal(&self) -> Signal {
+        self.shared.signal
+    }
+
     /// The budget that the receiver reserves from before it buffers anything.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.shared.budget
     }
 
-    /// Counts a request that was turned away before its spans were known.
+    /// Counts a request that was turned away before its items were known.
     pub(crate) fn refused_request(&self, reason: RefusalReason) {
         self.shared.ledger.refused_request(self.shared.receiver, reason);
     }
@@ -142,26 +147,28 @@ impl Ingress {
 
     fn read_protobuf(&self, body: PaidBuffer) -> Result<Read, Refused> {
         let (body, mut reservation) = body.into_parts();
-        let validated = validate(body, &self.shared.limits).map_err(|invalid| self.malformed(&invalid))?;
-        // Where spans were left out the bytes are new and shorter; where messages were merged, hardly longer.
-        self.fit(&mut reservation, &validated.batch)?;
-        Ok((Batch::new(validated.batch, reservation), validated.rejected))
+        let validated = validate_payload(self.shared.signal, body, &self.shared.limits);
+        let (payload, rejected) = validated.map_err(|invalid| self.malformed(&invalid))?;
+        // Where items were left out the bytes are new and shorter; where messages were merged, hardly longer.
+        self.fit(&mut reservation, &payload)?;
+        Ok((Batch::new(payload, reservation), rejected))
     }
 
     fn read_json(&self, body: PaidBuffer) -> Result<Read, Refused> {
-        // Protobuf is shorter than JSON for the same spans; where it is not (numbers of one digit), the difference is
+        // Protobuf is shorter than JSON for the same items; where it is not (numbers of one digit), the difference is
         // a few bytes, paid for afterwards.
         let reservation = self.shared.budget.try_reserve(body.as_ref().len() as u64);
         let mut reservation = reservation.map_err(|Exhausted| self.memory_refused())?;
-        let validated = read_request(body.as_ref(), &self.shared.limits).map_err(|invalid| self.malformed(&invalid))?;
+        let read = read_payload(self.shared.signal, body.as_ref(), &self.shared.limits);
+        let (payload, rejected) = read.map_err(|invalid| self.malformed(&invalid))?;
         drop(body);
-        self.fit(&mut reservation, &validated.batch)?;
-        Ok((Batch::new(validated.batch, reservation), validated.rejected))
+        self.fit(&mut reservation, &payload)?;
+        Ok((Batch::new(payload, reservation), rejected))
     }
 
     /// Makes the reservation as long as the bytes if they are longer, or so much shorter that it matters.
-    fn fit(&self, reservation: &mut Reservation, traces: &TraceBatch) -> Result<(), Refused> {
-        let length = traces.bytes().len() as u64;
+    fn fit(&self, reservation: &mut Reservation, payload: &Payload) -> Result<(), Refused> {
+        let length = payload.bytes().len() as u64;
         if length > reservation.bytes() || length < reservation.bytes() / 4 * 3 {
             reservation.resize(length).map_err(|Exhausted| self.memory_refused())?;
         }

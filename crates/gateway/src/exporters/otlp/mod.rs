@@ -61,10 +61,14 @@ config! {
 config! {
     /// OTLP over HTTP.
     pub struct OtlpHttpConfig {
-        /// The back end's address; `/v1/traces` is appended.
+        /// The back end's address; `/v1/traces`, `/v1/metrics` or `/v1/logs` is appended.
         endpoint: String = "",
         /// The whole address for traces, if it is another one.
         traces_endpoint: String = "",
+        /// The whole address for metrics, if it is another one.
+        metrics_endpoint: String = "",
+        /// The whole address for logs, if it is another one.
+        logs_endpoint: String = "",
         /// The form of requests: `proto` or `json`.
         encoding: Form = "proto",
         /// How requests are compressed: `none`, `gzip` or `zstd`.
@@ -80,7 +84,7 @@ config! {
         /// What happens after a failure.
         retry_on_failure: RetryConfig,
     }
-    known { "auth", "proxy_url", "compression_params", "cookies", "middlewares", "metrics_endpoint", "logs_endpoint" }
+    known { "auth", "proxy_url", "compression_params", "cookies", "middlewares" }
     ignored {
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",

@@ -30,7 +30,7 @@ const JSON: &str = "application/json";
 pub(super) struct Server {
     ingresses: Ingresses,
     /// The paths of signals.
-    paths: [(Signal, String); 1],
+    paths: [(Signal, String); 3],
     max_body_bytes: usize,
     header_timeout: Duration,
 }
@@ -44,7 +44,11 @@ impl Server {
         };
         Self {
             ingresses,
-            paths: [(Signal::Traces, config.traces_url_path.clone())],
+            paths: [
+                (Signal::Traces, config.traces_url_path.clone()),
+                (Signal::Metrics, config.metrics_url_path.clone()),
+                (Signal::Logs, config.logs_url_path.clone()),
+            ],
             max_body_bytes: usize::try_from(configured).unwrap_or(usize::MAX),
             header_timeout: config.read_header_timeout,
         }
@@ -110,7 +114,7 @@ async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
     match receive(&head.headers, body, form, ingress, &server).await {
         Ok(rejected) => match form {
             Form::Protobuf => answer(StatusCode::OK, PROTOBUF, export_response_protobuf(&rejected)),
-            Form::Json => answer(StatusCode::OK, JSON, export_response_json(&rejected)),
+            Form::Json => answer(StatusCode::OK, JSON, export_response_json(ingress.signal(), &rejected)),
         },
         Err((http_status, status)) => refuse(http_status, &status, form),
     }

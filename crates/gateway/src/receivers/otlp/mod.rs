@@ -97,6 +97,10 @@ config! {
         endpoint: Endpoint = "localhost:4318",
         /// Path of traces.
         traces_url_path: String = "/v1/traces",
+        /// Path of metrics.
+        metrics_url_path: String = "/v1/metrics",
+        /// Path of logs.
+        logs_url_path: String = "/v1/logs",
         /// Longest body, as sent and decompressed; 0 is the default.
         max_request_body_size: ByteSize = "20MiB",
         /// A client that has not sent its headers by then is cut off.
@@ -105,8 +109,6 @@ config! {
     known { "tls", "auth", "cors", "middlewares", "response_headers", "compression_algorithms" }
     ignored {
         "transport": "HTTP runs over TCP",
-        "metrics_url_path": "rootspan carries traces only (yet)",
-        "logs_url_path": "rootspan carries traces only (yet)",
         "include_metadata": "nothing behind the receiver reads the metadata of requests",
         "read_timeout": "a body has a minute",
         "write_timeout": "answers are a few bytes",
