@@ -61,6 +61,19 @@ async fn collect_patiently<B>(mut body: B, limit: usize, budget: &Arc<Budget>) -
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
+    let collected = buffer(&mut body, limit, budget).await;
+    if matches!(collected, Err(BodyError::Exhausted)) {
+        // What is not read ends the connection, and may destroy the answer on its way: under overload everybody would
+        // have to connect anew. Reading it costs no memory.
+        discard(&mut body, limit).await;
+    }
+    collected
+}
+
+async fn buffer<B>(body: &mut B, limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, BodyError>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
     let known = body.size_hint().exact();
     if known.is_some_and(|length| length > limit as u64) {
         return Err(BodyError::TooLarge);
@@ -76,6 +89,19 @@ where
         buffer.append(&data, limit)?;
     }
     Ok(buffer)
+}
+
+/// Reads on for nothing, about `limit` bytes at most.
+async fn discard<B>(body: &mut B, limit: usize)
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let mut discarded = 0;
+    while discarded <= limit
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
+    }
 }
 
 /// The body without its compression; the compressed bytes are given back.
