@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use rootspan_gateway::config::Config;
 use rootspan_gateway::exporters::store::StoreConfig;
 use rootspan_gateway::extensions::ui::UiConfig;
+use rootspan_gateway::ledger::DropReason;
 use rootspan_gateway::runtime::{Environment, Gateway, Running};
 use rootspan_journal::directory::files::FilesDirectory;
 use rootspan_query::guard::Auth;
@@ -63,11 +64,21 @@ impl App {
     /// Takes nothing new, stores what was taken, closes. Gives one sentence if something was cut off.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         let drained = self.gateway.shutdown(DRAIN_DEADLINE).await;
-        if drained.cut_off_spans > 0 {
+        let dropped = drained.ledger.exporters.iter().map(|account| account.dropped.of(DropReason::DrainDeadline));
+        let lost: u64 = dropped.sum();
+        if lost > 0 {
             tracing::error!(
-                spans = drained.cut_off_spans,
+                spans = lost,
+                "accepted spans waited in memory and were not delivered within the drain deadline; they are lost"
+            );
+        }
+        if drained.cut_off_spans > lost {
+            tracing::error!(
+                spans = drained.cut_off_spans - lost,
                 "not everything was stored within the drain deadline; the senders were not told that it was accepted"
             );
+        } else if drained.cut_off_spans > 0 {
+            // Said above.
         } else if !drained.complete {
             tracing::warn!(
                 "a connection did not end within the drain deadline and was cut off; no span was on its way"
