@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rootspan_demo::scenario::Scenario;
+use rootspan_gateway::config::Source;
 
 /// Traces that begin at the CDN.
 #[derive(Debug, Parser)]
@@ -54,9 +55,16 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
-    /// Configuration file in the OpenTelemetry Collector's format; without one, the built-in default
+    /// Configuration in the OpenTelemetry Collector's format: a file, `env:NAME` or `yaml:TEXT`. Several are laid over each
+    /// other. Without one, the built-in default
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Vec<String>,
+    /// One value, over everything else: exporters.otlp.endpoint=tempo:4317. May be given several times
+    #[arg(long, value_name = "PATH=VALUE", value_parser = Source::from_set_argument)]
+    pub(crate) set: Vec<Source>,
+    /// The collector's feature gates; accepted, none changes anything
+    #[arg(long, value_name = "GATES", allow_hyphen_values = true, hide_short_help = true)]
+    pub(crate) feature_gates: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -36,7 +36,7 @@ const START_ATTEMPTS: usize = 8;
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
-    logging::start("warn", logging::Encoding::Console);
+    logging::start_on_stderr("warn")?;
     let folder = DataFolder::new(arguments.data.as_deref())?;
     let outcome = runtime::start()?.block_on(play(arguments, &folder));
     folder.remove_if_temporary();

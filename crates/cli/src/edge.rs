@@ -46,7 +46,7 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
 
 /// Runs a local CloudFront until it is told to stop.
 pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCode> {
-    logging::start("info", logging::Encoding::Console);
+    logging::start_on_stderr("info")?;
     let function = match &arguments.function {
         None => viewer_request(&Settings::default())?.code,
         Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,

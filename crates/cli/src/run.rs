@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rootspan_gateway::config::problems::{Problem, Problems};
 use rootspan_gateway::config::service::{LogEncoding, LogLevel};
 use rootspan_gateway::config::values::Endpoint;
 use rootspan_gateway::config::{self, CloudFrontSettings, Config, DefaultSettings, Source};
@@ -20,14 +21,14 @@ const CLOUDFRONT_PORT: u16 = 4433;
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
-    let config = match config::load(&sources(&arguments.config)) {
+    let config = match load(&arguments.config) {
         Ok(config) => config,
         Err(problems) => {
             complain!("{problems}");
             return Ok(ExitCode::FAILURE);
         }
     };
-    start_logging(&config);
+    start_logging(&config)?;
     runtime::start()?.block_on(async {
         let mut stop = StopSignal::listen()?;
         let app = App::start(&config).await?;
@@ -39,19 +40,33 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What the arguments name, or the built-in configuration.
-pub(crate) fn sources(arguments: &ConfigArguments) -> Vec<Source> {
-    if !arguments.config.is_empty() {
-        return arguments.config.iter().map(|argument| Source::from_argument(argument)).collect();
+/// Reads what the arguments name. What is only to be said is among the warnings.
+pub(crate) fn load(arguments: &ConfigArguments) -> Result<Config, Problems> {
+    let mut config = config::load(&sources(arguments))?;
+    let gates = arguments.feature_gates.iter().flat_map(|gates| config::feature_gate_warnings(gates));
+    config.warnings.extend(gates.map(|message| Problem { position: None, message }));
+    Ok(config)
+}
+
+/// What the arguments name, or the built-in configuration, and what `--set` lays over it.
+fn sources(arguments: &ConfigArguments) -> Vec<Source> {
+    let mut sources: Vec<Source> = arguments.config.iter().map(|argument| Source::from_argument(argument)).collect();
+    if sources.is_empty() {
+        sources.push(built_in());
     }
+    sources.extend(arguments.set.iter().cloned());
+    sources
+}
+
+fn built_in() -> Source {
     let cloudfront = std::env::var(ACCESS_KEY_VARIABLE).ok().filter(|key| !key.is_empty()).map(|access_key| {
         CloudFrontSettings { endpoint: Endpoint { host: "127.0.0.1".to_owned(), port: CLOUDFRONT_PORT }, access_key }
     });
-    vec![Source::built_in(&DefaultSettings { cloudfront, ..DefaultSettings::default() })]
+    Source::built_in(&DefaultSettings { cloudfront, ..DefaultSettings::default() })
 }
 
 /// Logs as `service.telemetry.logs` says.
-pub(crate) fn start_logging(config: &Config) {
+pub(crate) fn start_logging(config: &Config) -> anyhow::Result<()> {
     let logs = &config.service.telemetry.logs;
     let encoding = match logs.encoding {
         LogEncoding::Console => logging::Encoding::Console,
@@ -63,7 +78,7 @@ pub(crate) fn start_logging(config: &Config) {
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
     };
-    logging::start(level, encoding);
+    logging::start(level, encoding, &logs.output_paths)
 }
 
 fn announce(app: &App) {

@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use rootspan_gateway::config;
 use rootspan_gateway::config::components::tables;
 use rootspan_gateway::config::decode::Table;
 use rootspan_gateway::plan::plan;
 
 use crate::arguments::ConfigArguments;
 use crate::output::{complain, say};
-use crate::run::sources;
+use crate::run::load;
 
 /// Reports every problem at once; silent success is success.
 pub(crate) fn validate(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
-    match config::load(&sources(arguments)) {
+    match load(arguments) {
         Ok(config) => {
             for warning in &config.warnings {
                 complain!("warning: {warning}");
@@ -30,7 +29,7 @@ pub(crate) fn validate(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> 
 
 /// Prints what will run.
 pub(crate) fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
-    match config::load(&sources(arguments)) {
+    match load(arguments) {
         Ok(config) => {
             crate::output::print(format_args!("{}", plan(&config)));
             Ok(ExitCode::SUCCESS)

@@ -227,7 +227,7 @@ impl fmt::Display for Plan {
             match extension {
                 Extension::HealthCheck(health) => writeln!(f, "extension {id} listens {}", health.endpoint)?,
                 Extension::Ui(ui) => writeln!(f, "extension {id} listens {}", ui.endpoint)?,
-                Extension::MemoryBallast => writeln!(f, "extension {id}: retired, nothing runs")?,
+                Extension::Retired => writeln!(f, "extension {id}: accepted, nothing runs")?,
             }
         }
         Ok(())

@@ -87,6 +87,40 @@ fn variables_are_expanded_where_they_stand() {
 }
 
 #[test]
+fn sources_values_and_gates_of_the_command_line() {
+    let site = Site::new(Setup::default());
+    let command = |extra: &[&str]| {
+        Process::spawn(rootspan().arg("validate").arg("--config").arg(site.config()).args(extra)).end()
+    };
+    let ended =
+        command(&["--config", "yaml:exporters::store::retention: 1h", "--set", "exporters.store.max_bytes=1GiB"]);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let ended = command(&["--set", "exporters.store.max_byte=1GiB", "--config", "env:NO_SUCH_VARIABLE"]);
+    assert!(!ended.status.success());
+    assert!(ended.stderr.contains("--set exporters.store.max_byte: unknown key `max_byte`"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("NO_SUCH_VARIABLE"), "{}", ended.stderr);
+    let ended = command(&["--feature-gates", "-service.noopTracerProvider,+no.such.gate"]);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(
+        ended.stderr.trim(),
+        "warning: --feature-gates: `no.such.gate` is not known to rootspan and has no effect"
+    );
+    assert!(!command(&["--set", "no value"]).status.success());
+}
+
+#[test]
+fn the_log_goes_where_it_is_told() {
+    let site = Site::new(Setup::default());
+    let log = site.path("rootspan.log");
+    let paths = format!("service.telemetry.logs.output_paths=[stderr, {}]", log.display());
+    let process = Process::spawn(rootspan().arg("run").arg("--config").arg(site.config()).args(["--set", &paths]));
+    process.wait_until_ready();
+    process.stop();
+    let text = std::fs::read_to_string(log).expect("it was written");
+    assert!(text.contains("store open"), "{text}");
+}
+
+#[test]
 fn print_config_shows_what_would_run() {
     let site = Site::new(Setup::default());
     let printed = Process::spawn(rootspan().arg("print-config").arg("--config").arg(site.config())).end();

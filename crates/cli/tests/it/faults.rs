@@ -37,10 +37,12 @@ fn a_port_in_use() {
         ("  cloudfront: {endpoint: \"", "receivers.cloudfront.endpoint"),
         ("  health_check: {endpoint: \"", "extensions.health_check.endpoint"),
         ("  ui: {endpoint: \"", "extensions.ui.endpoint"),
-        ("  telemetry: {metrics: {address: \"", "service.telemetry.metrics"),
     ];
-    for (before, key) in keys {
-        let text = good.replace(&format!("{before}127.0.0.1:0"), &format!("{before}{address}"));
+    let endpoints = keys.map(|(before, key)| (format!("{before}127.0.0.1:0"), format!("{before}{address}"), key));
+    let metrics =
+        ("prometheus: {port: 0}".to_owned(), format!("prometheus: {{port: {port}}}"), "service.telemetry.metrics");
+    for (from, to, key) in endpoints.into_iter().chain([metrics]) {
+        let text = good.replace(&from, &to);
         assert_ne!(text, good, "{key}");
         std::fs::write(site.config(), text).expect("it can be written");
         let sentence = one_sentence(&site.spawn().end());

@@ -79,7 +79,7 @@ extensions:
   ui: {{endpoint: "127.0.0.1:0"{ui}}}
 service:
   extensions: [health_check, ui]
-  telemetry: {{metrics: {{address: "127.0.0.1:0"}}}}
+  telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{port: 0}}}}}}}}]}}}}
   pipelines:
     traces: {{receivers: [otlp{and_cloudfront}], processors: [{processors}], exporters: [store]}}
 "#,

@@ -3,6 +3,7 @@
 //! To add a component: one module, one variant and one line in its `match` here.
 
 use super::decode::{Decode as _, Table};
+use super::elsewhere;
 use super::id::ComponentId;
 use super::node::Entry;
 use super::problems::{Problems, did_you_mean};
@@ -11,7 +12,7 @@ use crate::exporters::file::FileConfig;
 use crate::exporters::otlp::{OtlpGrpcConfig, OtlpHttpConfig};
 use crate::exporters::store::StoreConfig;
 use crate::extensions::health_check::HealthCheckConfig;
-use crate::extensions::memory_ballast::MemoryBallastConfig;
+use crate::extensions::retired;
 use crate::extensions::ui::UiConfig;
 use crate::processors::attributes::AttributesConfig;
 use crate::processors::probabilistic_sampler::SamplerConfig;
@@ -20,6 +21,23 @@ use crate::processors::resource_detection::DetectionConfig;
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 use crate::receivers::cloudfront::CloudFrontConfig;
 use crate::receivers::otlp::OtlpConfig;
+
+/// Components that carry spans.
+const TRACES: &[&str] = &["traces"];
+
+/// One line for each component: where it is written, its other names, what it carries, the type of its settings. Its
+/// example lies in `examples/`.
+macro_rules! built_in {
+    ($path:literal, $aliases:expr, $signals:expr, $config:ty) => {
+        BuiltIn {
+            path: $path,
+            aliases: $aliases,
+            signals: $signals,
+            table: <$config as super::decode::Decode>::TABLE,
+            example: include_str!(concat!("examples/", $path, ".yaml")),
+        }
+    };
+}
 
 /// A configured receiver.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,17 +87,17 @@ pub enum Extension {
     HealthCheck(HealthCheckConfig),
     /// `ui`
     Ui(UiConfig),
-    /// `memory_ballast`: retired, accepted.
-    MemoryBallast,
+    /// `memory_ballast`, `pprof`, …: accepted, nothing runs.
+    Retired,
 }
 
 /// One kind of component as a section of the file.
 pub(crate) trait Component: Sized {
     /// `receiver`, `processor`, …
     const NOUN: &'static str;
-    /// The types that rootspan has, aliases last.
-    const TYPES: &'static [&'static str];
-    /// The types that only the collector has.
+    /// What rootspan has, in the order of the reference page.
+    const BUILT_IN: &'static [BuiltIn];
+    /// The types that the collector has.
     const ELSEWHERE: &'static [&'static str];
 
     /// Decodes the component of type `kind`, or `None` if rootspan has no such type.
@@ -88,80 +106,11 @@ pub(crate) trait Component: Sized {
 
 impl Component for Receiver {
     const NOUN: &'static str = "receiver";
-    const TYPES: &'static [&'static str] = &["otlp", "cloudfront"];
-    const ELSEWHERE: &'static [&'static str] = &[
-        "active_directory_ds",
-        "aerospike",
-        "apache",
-        "awscloudwatch",
-        "awscontainerinsightreceiver",
-        "awsecscontainermetrics",
-        "awsfirehose",
-        "awss3",
-        "awsxray",
-        "azureeventhub",
-        "carbon",
-        "collectd",
-        "couchdb",
-        "datadog",
-        "docker_stats",
-        "elasticsearch",
-        "faro",
-        "file_log",
-        "filelog",
-        "filestats",
-        "fluentforward",
-        "github",
-        "google_cloud_pubsub",
-        "googlecloudpubsub",
-        "haproxy",
-        "host_metrics",
-        "hostmetrics",
-        "httpcheck",
-        "influxdb",
-        "jaeger",
-        "jmx",
-        "journald",
-        "k8s_cluster",
-        "k8s_events",
-        "k8sobjects",
-        "kafka",
-        "kafkametrics",
-        "kubeletstats",
-        "loki",
-        "memcached",
-        "mongodb",
-        "mysql",
-        "nginx",
-        "nop",
-        "opencensus",
-        "oracledb",
-        "otelarrow",
-        "otlp_json_file",
-        "otlpjsonfile",
-        "postgresql",
-        "prometheus",
-        "prometheus_simple",
-        "pulsar",
-        "rabbitmq",
-        "receiver_creator",
-        "redis",
-        "signalfx",
-        "skywalking",
-        "snmp",
-        "solace",
-        "splunk_hec",
-        "sqlquery",
-        "sqlserver",
-        "statsd",
-        "syslog",
-        "tcplog",
-        "udplog",
-        "vcenter",
-        "webhookevent",
-        "zipkin",
-        "zookeeper",
+    const BUILT_IN: &'static [BuiltIn] = &[
+        built_in!("receivers.otlp", &[], TRACES, OtlpConfig),
+        built_in!("receivers.cloudfront", &[], TRACES, CloudFrontConfig),
     ];
+    const ELSEWHERE: &'static [&'static str] = elsewhere::RECEIVERS;
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
@@ -174,43 +123,15 @@ impl Component for Receiver {
 
 impl Component for Processor {
     const NOUN: &'static str = "processor";
-    const TYPES: &'static [&'static str] = &[
-        "memory_limiter",
-        "batch",
-        "attributes",
-        "resource",
-        "probabilistic_sampler",
-        "resourcedetection",
-        "resource_detection",
+    const BUILT_IN: &'static [BuiltIn] = &[
+        built_in!("processors.memory_limiter", &[], TRACES, MemoryLimiterConfig),
+        built_in!("processors.batch", &[], TRACES, BatchConfig),
+        built_in!("processors.attributes", &[], TRACES, AttributesConfig),
+        built_in!("processors.resource", &[], TRACES, ResourceConfig),
+        built_in!("processors.resourcedetection", &["resource_detection"], TRACES, DetectionConfig),
+        built_in!("processors.probabilistic_sampler", &[], TRACES, SamplerConfig),
     ];
-    const ELSEWHERE: &'static [&'static str] = &[
-        "coralogix",
-        "cumulativetodelta",
-        "deltatocumulative",
-        "deltatorate",
-        "experimental_metricsgeneration",
-        "filter",
-        "geoip",
-        "groupbyattrs",
-        "groupbytrace",
-        "interval",
-        "isolationforest",
-        "k8s_attributes",
-        "k8sattributes",
-        "logdedup",
-        "logstransform",
-        "metricstransform",
-        "redaction",
-        "remotetap",
-        "routing",
-        "schema",
-        "span",
-        "spanmetrics",
-        "sumologic",
-        "tail_sampling",
-        "transform",
-        "unroll",
-    ];
+    const ELSEWHERE: &'static [&'static str] = elsewhere::PROCESSORS;
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
@@ -231,59 +152,14 @@ impl Component for Processor {
 
 impl Component for Exporter {
     const NOUN: &'static str = "exporter";
-    const TYPES: &'static [&'static str] =
-        &["store", "debug", "otlp", "otlphttp", "file", "logging", "otlp_grpc", "otlp_http"];
-    const ELSEWHERE: &'static [&'static str] = &[
-        "alertmanager",
-        "awscloudwatchlogs",
-        "awsemf",
-        "awskinesis",
-        "awss3",
-        "awsxray",
-        "azureblob",
-        "azuredataexplorer",
-        "azuremonitor",
-        "cassandra",
-        "clickhouse",
-        "coralogix",
-        "datadog",
-        "dataset",
-        "doris",
-        "elasticsearch",
-        "faro",
-        "google_cloud",
-        "googlecloud",
-        "googlecloudpubsub",
-        "googlemanagedprometheus",
-        "honeycombmarker",
-        "influxdb",
-        "jaeger",
-        "kafka",
-        "loadbalancing",
-        "load_balancing",
-        "logicmonitor",
-        "logzio",
-        "loki",
-        "mezmo",
-        "nop",
-        "opencensus",
-        "opensearch",
-        "otelarrow",
-        "prometheus",
-        "prometheusremotewrite",
-        "pulsar",
-        "rabbitmq",
-        "sapm",
-        "sentry",
-        "signalfx",
-        "splunk_hec",
-        "stef",
-        "sumologic",
-        "syslog",
-        "tencentcloud_logservice",
-        "tinybird",
-        "zipkin",
+    const BUILT_IN: &'static [BuiltIn] = &[
+        built_in!("exporters.store", &[], TRACES, StoreConfig),
+        built_in!("exporters.debug", &["logging"], TRACES, DebugConfig),
+        built_in!("exporters.file", &[], TRACES, FileConfig),
+        built_in!("exporters.otlp", &["otlp_grpc"], TRACES, OtlpGrpcConfig),
+        built_in!("exporters.otlphttp", &["otlp_http"], TRACES, OtlpHttpConfig),
     ];
+    const ELSEWHERE: &'static [&'static str] = elsewhere::EXPORTERS;
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
@@ -303,80 +179,23 @@ impl Component for Exporter {
 
 impl Component for Extension {
     const NOUN: &'static str = "extension";
-    const TYPES: &'static [&'static str] = &["health_check", "ui", "memory_ballast"];
-    const ELSEWHERE: &'static [&'static str] = &[
-        "ack",
-        "asapclient",
-        "avro_log_encoding",
-        "aws_logs_encoding",
-        "awsproxy",
-        "azureauth",
-        "basicauth",
-        "bearertokenauth",
-        "cgroupruntime",
-        "db_storage",
-        "docker_observer",
-        "ecs_observer",
-        "file_storage",
-        "googleclientauth",
-        "headers_setter",
-        "healthcheckv2",
-        "host_observer",
-        "http_forwarder",
-        "jaeger_encoding",
-        "jaegerremotesampling",
-        "json_log_encoding",
-        "k8s_leader_elector",
-        "k8s_observer",
-        "oauth2client",
-        "oidc",
-        "opamp",
-        "otlp_encoding",
-        "pprof",
-        "redis_storage",
-        "remotetap",
-        "sigv4auth",
-        "skywalking_encoding",
-        "solarwindsapmsettings",
-        "sumologic",
-        "text_encoding",
-        "zipkin_encoding",
-        "zpages",
+    const BUILT_IN: &'static [BuiltIn] = &[
+        built_in!("extensions.health_check", &[], &[], HealthCheckConfig),
+        built_in!("extensions.ui", &[], &[], UiConfig),
     ];
+    const ELSEWHERE: &'static [&'static str] = elsewhere::EXTENSIONS;
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
             "health_check" => Some(HealthCheckConfig::decode(&entry.value, problems).map(Self::HealthCheck)),
             "ui" => Some(UiConfig::decode_checked(entry, problems).map(Self::Ui)),
-            "memory_ballast" => {
-                problems.warning(&entry.position, "`memory_ballast` is retired and has no effect");
-                Some(MemoryBallastConfig::decode(&entry.value, problems).map(|_| Self::MemoryBallast))
-            }
-            _ => None,
+            _ => retired::REASONS.iter().find(|(name, _)| *name == kind).map(|(name, reason)| {
+                problems.warning(&entry.position, format!("`{name}` is accepted and has no effect: {reason}"));
+                Some(Self::Retired)
+            }),
         }
     }
 }
-
-/// The collector's connectors; rootspan has none yet.
-pub(crate) const CONNECTORS_ELSEWHERE: &[&str] = &[
-    "count",
-    "datadog",
-    "exceptions",
-    "failover",
-    "forward",
-    "grafanacloud",
-    "metricsaslogs",
-    "otlpjson",
-    "roundrobin",
-    "routing",
-    "servicegraph",
-    "service_graph",
-    "signaltometrics",
-    "slowsql",
-    "spanmetrics",
-    "span_metrics",
-    "sum",
-];
 
 /// One entry of a section: its id and component. `None` after the mistakes were reported.
 pub(crate) fn decode_entry<C: Component>(entry: &Entry, problems: &mut Problems) -> Option<(ComponentId, C)> {
@@ -388,41 +207,69 @@ pub(crate) fn decode_entry<C: Component>(entry: &Entry, problems: &mut Problems)
         }
     };
     let Some(component) = C::decode(&id.kind, entry, problems) else {
-        problems.error(&entry.position, unknown_type(C::NOUN, &id.kind, C::TYPES, C::ELSEWHERE));
+        problems.error(&entry.position, unknown_type(C::NOUN, &id.kind, kinds::<C>(), C::ELSEWHERE));
         return None;
     };
     Some((id, component?))
 }
 
 /// Why a type is not there: not yet, or not at all.
-pub(crate) fn unknown_type(noun: &str, kind: &str, types: &[&str], elsewhere: &[&str]) -> String {
-    if elsewhere.contains(&kind) {
-        return format!("the {noun} `{kind}` is known to the OpenTelemetry Collector, not supported by rootspan (yet)");
+pub(crate) fn unknown_type<'a>(
+    noun: &str,
+    kind: &str,
+    types: impl Iterator<Item = &'a str>,
+    elsewhere: &[&'a str],
+) -> String {
+    let types: Vec<&str> = types.collect();
+    if elsewhere::has(elsewhere, kind) && !elsewhere::has(&types, kind) {
+        return format!("the {noun} `{kind}` is known to the OpenTelemetry Collector, not supported by rootspan");
     }
-    let all = types.iter().chain(elsewhere).copied();
-    format!("unknown {noun} `{kind}`{}", did_you_mean(kind, all))
+    format!("unknown {noun} `{kind}`{}", did_you_mean(kind, types.iter().chain(elsewhere).copied()))
 }
 
-/// Every component with its table of keys, in the order of the reference page.
+/// A component that rootspan has.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its section and type: `exporters.otlp`.
+    pub path: &'static str,
+    /// Other types for the same, newer and older.
+    pub aliases: &'static [&'static str],
+    /// What it carries.
+    pub signals: &'static [&'static str],
+    /// Its keys.
+    pub table: Option<&'static Table>,
+    /// A configuration that uses it.
+    pub example: &'static str,
+}
+
+impl BuiltIn {
+    /// Section and type.
+    #[must_use]
+    pub fn section_and_kind(&self) -> (&'static str, &'static str) {
+        self.path.split_once('.').expect("a path has a section and a type")
+    }
+
+    /// Its type and its aliases.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.section_and_kind().1).chain(self.aliases.iter().copied())
+    }
+}
+
+/// Every component that rootspan has, in the order of the reference page.
+#[must_use]
+pub fn built_in() -> Vec<&'static BuiltIn> {
+    let sections = [Receiver::BUILT_IN, Processor::BUILT_IN, Exporter::BUILT_IN, Extension::BUILT_IN];
+    sections.into_iter().flatten().collect()
+}
+
+/// Every section with its table of keys: the components, and what the gateway tells of itself.
 #[must_use]
 pub fn tables() -> Vec<(&'static str, Option<&'static Table>)> {
-    vec![
-        ("receivers.otlp", OtlpConfig::TABLE),
-        ("receivers.cloudfront", CloudFrontConfig::TABLE),
-        ("processors.memory_limiter", MemoryLimiterConfig::TABLE),
-        ("processors.batch", BatchConfig::TABLE),
-        ("processors.attributes", AttributesConfig::TABLE),
-        ("processors.resource", ResourceConfig::TABLE),
-        ("processors.resourcedetection", DetectionConfig::TABLE),
-        ("processors.probabilistic_sampler", SamplerConfig::TABLE),
-        ("exporters.store", StoreConfig::TABLE),
-        ("exporters.debug", DebugConfig::TABLE),
-        ("exporters.file", FileConfig::TABLE),
-        ("exporters.otlp", OtlpGrpcConfig::TABLE),
-        ("exporters.otlphttp", OtlpHttpConfig::TABLE),
-        ("extensions.health_check", HealthCheckConfig::TABLE),
-        ("extensions.ui", UiConfig::TABLE),
-        ("extensions.memory_ballast", MemoryBallastConfig::TABLE),
-        ("service.telemetry", super::service::TelemetryConfig::TABLE),
-    ]
+    let components = built_in().into_iter().map(|component| (component.path, component.table));
+    components.chain([("service.telemetry", super::service::TelemetryConfig::TABLE)]).collect()
+}
+
+/// The types of one kind of component, aliases included.
+pub(crate) fn kinds<C: Component>() -> impl Iterator<Item = &'static str> {
+    C::BUILT_IN.iter().flat_map(BuiltIn::kinds)
 }

@@ -1,7 +1,7 @@
 //! From nodes to values: the decoder of a type, the reader of a map's keys, and the table of keys that the reference
 //! page is printed from. The structs themselves are declared with [`config!`](crate::config).
 
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Scalar, Value};
 use super::problems::{Position, Problems, did_you_mean};
 
 /// A type that configuration can hold.
@@ -148,6 +148,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(node: &'a Node, table: &Table, problems: &'a mut Problems) -> Option<Self> {
         if let Value::Map(entries) = &node.value {
             entries.iter().for_each(|entry| check_key(entry, table, problems));
+        } else if let Value::Scalar(Scalar { unreadable: Some(problem), .. }) = &node.value {
+            problems.add((**problem).clone());
+            return None;
         } else if !node.is_null() {
             problems.error(&node.position, format!("expected a map of keys, found {}", node.describe()));
             return None;

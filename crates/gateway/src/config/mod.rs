@@ -14,60 +14,24 @@ pub mod service;
 pub mod values;
 
 mod default;
+mod elsewhere;
+mod source;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 pub use default::{CloudFrontSettings, DefaultSettings};
+pub use source::{Source, feature_gate_warnings};
 
-use components::{
-    CONNECTORS_ELSEWHERE, Component, Exporter, Extension, Processor, Receiver, decode_entry, unknown_type,
-};
-use expand::Variables;
+use components::{Component, Exporter, Extension, Processor, Receiver, decode_entry, unknown_type};
+use expand::{Outside, Variables};
 use id::ComponentId;
 use node::{Entry, Node, Value};
 use problems::{Problem, Problems, did_you_mean};
-use service::{Reference, Service, decode_service};
+use service::{Pipeline, Reference, Service, decode_service};
 
 use crate::exporters::store::StoreConfig;
 use crate::extensions::ui::UiConfig;
 use crate::files;
-
-/// Where configuration comes from; several sources are laid over each other in order.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// Text with a name for messages.
-    Text {
-        /// Name.
-        name: String,
-        /// YAML.
-        text: String,
-    },
-    /// The value of an environment variable.
-    Variable(String),
-}
-
-impl Source {
-    /// What the argument of `--config` means: `file:PATH`, `env:NAME`, `yaml:TEXT` or a path.
-    #[must_use]
-    pub fn from_argument(argument: &str) -> Self {
-        match argument.split_once(':') {
-            Some(("file", path)) => Self::File(PathBuf::from(path)),
-            Some(("env", name)) => Self::Variable(name.to_owned()),
-            Some(("yaml", text)) => Self::Text { name: "yaml".to_owned(), text: text.to_owned() },
-            _ => Self::File(PathBuf::from(argument)),
-        }
-    }
-
-    /// The configuration that runs when no file is given.
-    #[must_use]
-    pub fn built_in(settings: &DefaultSettings) -> Self {
-        Self::Text { name: "built-in configuration".to_owned(), text: settings.to_yaml() }
-    }
-}
 
 /// A configuration without mistakes. Definitions that nothing uses are in it too; [`crate::plan`] looks at `service`.
 #[derive(Clone, Debug)]
@@ -123,7 +87,8 @@ pub fn load(sources: &[Source]) -> Result<Config, Problems> {
 /// As [`load`].
 pub fn load_with(sources: &[Source], variables: Variables<'_>) -> Result<Config, Problems> {
     let mut problems = Problems::default();
-    let config = read(sources, variables, &mut problems).and_then(|root| decode_root(&root, &mut problems));
+    let outside = Outside { variables, files: &|path| files::read_configuration(path) };
+    let config = source::read(sources, outside, &mut problems).and_then(|root| decode_root(&root, &mut problems));
     problems.sort();
     match config {
         Some(mut config) if problems.is_empty() => {
@@ -135,45 +100,6 @@ pub fn load_with(sources: &[Source], variables: Variables<'_>) -> Result<Config,
             Err(problems)
         }
     }
-}
-
-/// All sources as one tree.
-fn read(sources: &[Source], variables: Variables<'_>, problems: &mut Problems) -> Option<Node> {
-    let mut merged: Option<Node> = None;
-    let mut empty: Vec<String> = Vec::new();
-    for source in sources {
-        let (name, text) = match source {
-            Source::Text { name, text } => (name.clone(), text.clone()),
-            Source::Variable(name) => match variables(name) {
-                Some(text) => (format!("env:{name}"), text),
-                None => {
-                    problems.error_without_position(format!(
-                        "the variable {name}, which is to hold a configuration, is not set"
-                    ));
-                    continue;
-                }
-            },
-            Source::File(path) => match files::read_configuration(path) {
-                Ok(text) => (path.display().to_string(), text),
-                Err(reason) => {
-                    problems.error_without_position(reason);
-                    continue;
-                }
-            },
-        };
-        let Some(node) = node::parse(&Arc::from(name.as_str()), &text, variables, problems) else {
-            empty.push(name);
-            continue;
-        };
-        match &mut merged {
-            Some(merged) => merged.merge(node),
-            None => merged = Some(node),
-        }
-    }
-    if merged.is_none() && problems.is_empty() {
-        problems.error_without_position(format!("the configuration is empty: nothing in {}", empty.join(", ")));
-    }
-    merged
 }
 
 fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
@@ -189,17 +115,15 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
     if let Some(connectors) = root.get("connectors") {
         refuse_connectors(connectors, problems);
     }
-    let receivers = Definitions::decode(root, "receivers", problems);
-    let processors = Definitions::decode(root, "processors", problems);
-    let exporters = Definitions::decode(root, "exporters", problems);
-    let extensions = Definitions::decode(root, "extensions", problems);
-    let service = decode_service(root.get("service"), &root.position, problems)?;
-    for pipeline in &service.pipelines {
-        receivers.check(&pipeline.receivers, problems);
-        processors.check(&pipeline.processors, problems);
-        exporters.check(&pipeline.exporters, problems);
-    }
-    extensions.check(&service.extensions, problems);
+    let service = decode_service(root.get("service"), &root.position, problems);
+    let pipelines = service.as_ref().map(|service| service.pipelines.as_slice()).unwrap_or_default();
+    let used = |list: fn(&Pipeline) -> &[Reference]| pipelines.iter().flat_map(list).cloned().collect::<Vec<_>>();
+    let receivers = Definitions::decode(root, "receivers", &used(|pipeline| &pipeline.receivers), problems);
+    let processors = Definitions::decode(root, "processors", &used(|pipeline| &pipeline.processors), problems);
+    let exporters = Definitions::decode(root, "exporters", &used(|pipeline| &pipeline.exporters), problems);
+    let running = service.as_ref().map(|service| service.extensions.as_slice()).unwrap_or_default();
+    let extensions = Definitions::decode(root, "extensions", running, problems);
+    let service = service?;
     Some(Config {
         receivers: receivers.components,
         processors: processors.components,
@@ -219,27 +143,38 @@ struct Definitions<C> {
 }
 
 impl<C: Component> Definitions<C> {
-    fn decode(root: &Node, section: &'static str, problems: &mut Problems) -> Self {
+    /// The definitions of a section, and whether everything that `used` names is among them.
+    fn decode(root: &Node, section: &'static str, used: &[Reference], problems: &mut Problems) -> Self {
         let mut definitions = Self { section, components: BTreeMap::new(), ids: Vec::new() };
-        let Some(entry) = root.get(section) else { return definitions };
-        let node = entry.value.resolved(problems);
-        match &node.value {
-            Value::Map(entries) => {
-                for entry in entries {
-                    definitions.ids.push(entry.key.clone());
-                    definitions.components.extend(decode_entry::<C>(entry, problems));
+        if let Some(entry) = root.get(section) {
+            let node = entry.value.structure();
+            match &node.value {
+                Value::Map(entries) => entries.iter().for_each(|entry| definitions.add(entry, used, problems)),
+                _ if node.is_null() => {}
+                _ => {
+                    let message = format!("expected a map of {}s, found {}", C::NOUN, node.describe());
+                    problems.error(&entry.position, message);
                 }
             }
-            _ if node.is_null() => {}
-            _ => problems.error(&entry.position, format!("expected a map of {}s, found {}", C::NOUN, node.describe())),
         }
+        definitions.check(used, problems);
         definitions
+    }
+
+    fn add(&mut self, entry: &Entry, used: &[Reference], problems: &mut Problems) {
+        let id = entry.key.trim();
+        // `jaeger: null` in a later file takes away what an earlier one defined.
+        if entry.value.is_null() && !used.iter().any(|(used, _)| used.to_string() == id) {
+            return;
+        }
+        self.ids.push(id.to_owned());
+        self.components.extend(decode_entry::<C>(entry, problems));
     }
 
     fn check(&self, references: &[Reference], problems: &mut Problems) {
         for (id, position) in references {
             let text = id.to_string();
-            if self.ids.iter().any(|defined| defined.trim() == text) {
+            if self.ids.contains(&text) {
                 continue;
             }
             let hint = did_you_mean(&text, self.ids.iter().map(String::as_str));
@@ -252,7 +187,7 @@ fn refuse_connectors(section: &Entry, problems: &mut Problems) {
     let Value::Map(entries) = &section.value.value else { return };
     for entry in entries {
         let kind = entry.key.split('/').next().unwrap_or_default();
-        problems.error(&entry.position, unknown_type("connector", kind, &[], CONNECTORS_ELSEWHERE));
+        problems.error(&entry.position, unknown_type("connector", kind, std::iter::empty(), elsewhere::CONNECTORS));
     }
 }
 

@@ -1,19 +1,21 @@
 //! YAML with positions: the tree that every decoder of configuration reads.
 //!
-//! Scalars stay text; the type that a field wants decides what they mean. `$`-expansion happens here, scalar by scalar.
+//! Scalars stay text; the type that a field wants decides what they mean. References (`${env:X}`) are text here, too:
+//! [`super::expand`] replaces them when all sources lie over each other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
-use super::expand::{Variables, expand};
-use super::problems::{Position, Problems};
+use super::problems::{Position, Problem, Problems};
 
 /// Aliases may repeat what they name; a small file must not become a large tree ("billion laughs").
-const MAX_NODES: usize = 100_000;
+pub(crate) const MAX_NODES: usize = 100_000;
 /// Deeper nesting than any configuration has; keeps recursion bounded.
 const MAX_DEPTH: usize = 64;
+/// Between the keys of a path.
+pub(crate) const PATH_SEPARATOR: &str = "::";
 
 /// One YAML value and its place.
 #[derive(Clone, Debug)]
@@ -42,8 +44,31 @@ pub struct Scalar {
     pub text: String,
     /// Not quoted and not a block: only such a scalar can be null.
     pub plain: bool,
-    /// The text came from a variable and may stand for a list or a map.
-    pub substituted: bool,
+    /// The list or map that the text is as YAML, where it is the whole of what a reference or a default stands for. A
+    /// field that wants text takes the text all the same.
+    pub structure: Option<Box<Node>>,
+    /// Why a referenced text is not YAML; a mistake only where a list or a map is wanted.
+    pub unreadable: Option<Box<Problem>>,
+}
+
+impl Scalar {
+    /// Reads the text as YAML, as the collector reads the values of variables; what is found stands at `position`.
+    pub(crate) fn read_as_yaml(&mut self, position: &Position) {
+        let mut problems = Problems::default();
+        let node = parse(&position.file, &self.text, &mut problems);
+        match node.filter(|node| !matches!(node.value, Value::Scalar(_)) && problems.is_empty()) {
+            Some(mut node) => {
+                node.move_to(position);
+                self.structure = Some(Box::new(node));
+            }
+            None => self.unreadable = problems.errors().first().cloned().map(Box::new),
+        }
+    }
+
+    /// Text that means nothing but itself.
+    pub(crate) const fn new(text: String, plain: bool) -> Self {
+        Self { text, plain, structure: None, unreadable: None }
+    }
 }
 
 /// A key with its value.
@@ -60,7 +85,11 @@ pub struct Entry {
 impl Node {
     /// A plain scalar that no file holds: a default.
     pub(crate) fn built_in(text: &str, position: Position) -> Self {
-        Self { position, value: Value::Scalar(Scalar { text: text.to_owned(), plain: true, substituted: true }) }
+        let mut scalar = Scalar::new(text.to_owned(), true);
+        if text.starts_with(['[', '{']) {
+            scalar.read_as_yaml(&position);
+        }
+        Self { position, value: Value::Scalar(scalar) }
     }
 
     /// A map without entries.
@@ -99,23 +128,22 @@ impl Node {
         }
     }
 
-    /// This value with substituted text read as YAML, as the collector reads the values of variables.
-    pub(crate) fn resolved(&self, problems: &mut Problems) -> Self {
-        let Value::Scalar(scalar) = &self.value else { return self.clone() };
-        let text = scalar.text.trim_start();
-        let has_structure = text.starts_with(['[', '{', '-']) || text.contains(": ") || text.contains('\n');
-        if !scalar.substituted || !has_structure {
-            return self.clone();
+    /// The list or map that this stands for, else the value itself: where a field wants more than text.
+    #[must_use]
+    pub fn structure(&self) -> &Self {
+        match &self.value {
+            Value::Scalar(Scalar { structure: Some(structure), .. }) => structure,
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => self,
         }
-        let mut node = parse(&self.position.file, &scalar.text, &|_| None, problems);
-        if let Some(node) = &mut node {
-            node.move_to(&self.position);
-        }
-        node.unwrap_or_else(|| self.clone())
+    }
+
+    /// [`Node::structure`], owned.
+    pub(crate) fn resolved(&self, _problems: &mut Problems) -> Self {
+        self.structure().clone()
     }
 
     /// Places the whole tree at `position`: text from a variable has no place of its own.
-    fn move_to(&mut self, position: &Position) {
+    pub(crate) fn move_to(&mut self, position: &Position) {
         self.position = position.clone();
         match &mut self.value {
             Value::Scalar(_) => {}
@@ -127,6 +155,27 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Keys of this map that are written as a path (`exporters::debug::verbosity`) become maps within each other, as in
+    /// every source of the collector.
+    pub(crate) fn nest_paths(&mut self) {
+        let Value::Map(entries) = &mut self.value else { return };
+        if !entries.iter().any(|entry| entry.key.contains(PATH_SEPARATOR)) {
+            return;
+        }
+        let mut nested = Self::empty_map(self.position.clone());
+        for entry in std::mem::take(entries) {
+            let path: Vec<&str> = entry.key.split(PATH_SEPARATOR).map(str::trim).collect();
+            let (first, below) = path.split_first().expect("a split gives at least one part");
+            let value = below.iter().rev().fold(entry.value, |value, key| {
+                let inner = Entry { key: (*key).to_owned(), position: entry.position.clone(), value };
+                Self { position: entry.position.clone(), value: Value::Map(vec![inner]) }
+            });
+            let outer = Entry { key: (*first).to_owned(), position: entry.position.clone(), value };
+            nested.merge(Self { position: entry.position, value: Value::Map(vec![outer]) });
+        }
+        *self = nested;
     }
 
     /// Lays `later` over this tree: maps key by key, everything else is replaced (the collector's rule).
@@ -146,16 +195,9 @@ impl Node {
 }
 
 /// Parses the first document of `text`; `None` if it holds nothing or is not YAML (which is then among the problems).
-pub(crate) fn parse(file: &Arc<str>, text: &str, variables: Variables<'_>, problems: &mut Problems) -> Option<Node> {
-    let mut builder = Builder {
-        file: Arc::clone(file),
-        variables,
-        problems,
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        nodes: 0,
-        root: None,
-    };
+pub(crate) fn parse(file: &Arc<str>, text: &str, problems: &mut Problems) -> Option<Node> {
+    let mut builder =
+        Builder { file: Arc::clone(file), problems, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None };
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => {
@@ -183,7 +225,6 @@ fn position(file: &Arc<str>, marker: Marker) -> Position {
 /// Builds the tree from events.
 struct Builder<'a> {
     file: Arc<str>,
-    variables: Variables<'a>,
     problems: &'a mut Problems,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
@@ -214,7 +255,8 @@ impl Builder<'_> {
                 self.close(node)
             }
             Event::Scalar(text, style, anchor, _) => {
-                let node = self.scalar(&text, style, position);
+                let scalar = Scalar::new(text.into_owned(), style == ScalarStyle::Plain);
+                let node = Node { position, value: Value::Scalar(scalar) };
                 self.remember(anchor, &node);
                 self.close(node)
             }
@@ -229,30 +271,6 @@ impl Builder<'_> {
                 self.close(open.node)
             }
         }
-    }
-
-    fn scalar(&mut self, text: &str, style: ScalarStyle, position: Position) -> Node {
-        let plain = style == ScalarStyle::Plain;
-        let is_key =
-            self.open.last().is_some_and(|open| matches!(open.node.value, Value::Map(_)) && open.key.is_none());
-        let (text, substituted) = if is_key || !text.contains('$') {
-            (text.to_owned(), false)
-        } else {
-            match expand(text, self.variables) {
-                Ok(expanded) => {
-                    for name in &expanded.unset {
-                        self.problems
-                            .warning(&position, format!("the variable {name} is not set; nothing stands in its place"));
-                    }
-                    (expanded.text, expanded.substituted)
-                }
-                Err(reason) => {
-                    self.problems.error(&position, reason);
-                    (text.to_owned(), false)
-                }
-            }
-        };
-        Node { position, value: Value::Scalar(Scalar { text, plain, substituted }) }
     }
 
     fn begin(&mut self, anchor: usize, node: Node) -> Result<(), String> {
@@ -316,7 +334,7 @@ fn merge_key(entries: &mut Vec<Entry>, node: Node) -> Result<(), String> {
     Ok(())
 }
 
-fn count_nodes(node: &Node) -> usize {
+pub(crate) fn count_nodes(node: &Node) -> usize {
     match &node.value {
         Value::Scalar(_) => 1,
         Value::List(items) => 1 + items.iter().map(count_nodes).sum::<usize>(),

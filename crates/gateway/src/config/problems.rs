@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct Position {
     /// The file's path as the user gave it, or the name of another source.
     pub file: Arc<str>,
-    /// Line, from 1.
+    /// Line, from 1; 0 in a source that has no lines, such as `--set`.
     pub line: u32,
     /// Column, from 1.
     pub column: u32,
@@ -16,7 +16,10 @@ pub struct Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
     }
 }
 
@@ -54,6 +57,11 @@ impl Problems {
     /// Adds a mistake that has no place.
     pub fn error_without_position(&mut self, message: impl Into<String>) {
         self.errors.push(Problem { position: None, message: message.into() });
+    }
+
+    /// Adds a mistake that was found elsewhere.
+    pub(crate) fn add(&mut self, problem: Problem) {
+        self.errors.push(problem);
     }
 
     /// Adds something that is accepted but has no effect, or that the user should know.

@@ -5,7 +5,7 @@ use rootspan_wire::otlp::payload::Signal;
 use super::components::unknown_type;
 use super::decode::Decode;
 use super::id::ComponentId;
-use super::node::{Entry, Node, Value};
+use super::node::{Entry, Node, Scalar, Value};
 use super::problems::{Position, Problems, did_you_mean};
 use super::values::{Endpoint, choice};
 use crate::config;
@@ -44,13 +44,14 @@ pub struct Service {
 config! {
     /// What the gateway tells of itself.
     pub struct TelemetryConfig {
-        /// The gateway's own log, on standard error.
+        /// The gateway's own log.
         logs: LogsConfig,
         /// The gateway's own metrics, for Prometheus to scrape.
         metrics: MetricsConfig,
+        /// Attributes of the gateway itself, in its metric `target_info`; `null` takes a standard one away.
+        resource: ResourceAttributes,
     }
-    known { "traces" }
-    ignored { "resource": "rootspan's own metrics carry no resource" }
+    ignored { "traces": "rootspan writes no traces of its own" }
 }
 
 config! {
@@ -60,6 +61,8 @@ config! {
         level: LogLevel = "info",
         /// How an entry is written: for people or as JSON.
         encoding: LogEncoding = "console",
+        /// Where entries go: `stderr`, `stdout` or paths of files, which are appended to.
+        output_paths: Vec<String> = "[stderr]",
     }
     known { "processors" }
     ignored {
@@ -67,8 +70,7 @@ config! {
         "disable_caller": "it belongs to the collector's logging library",
         "disable_stacktrace": "it belongs to the collector's logging library",
         "sampling": "rootspan writes no entry per span",
-        "output_paths": "the log goes to standard error",
-        "error_output_paths": "the log goes to standard error",
+        "error_output_paths": "every entry goes to `output_paths`",
         "initial_fields": "it belongs to the collector's logging library",
     }
 }
@@ -118,12 +120,14 @@ config! {
         host: String = "127.0.0.1",
         /// Port to listen on.
         port: u16 = "8888",
+        /// Leave `_total` off the names of counters under the collector's names.
+        without_type_suffix: bool = "false",
+        /// Leave units such as `_bytes` off the names under the collector's names.
+        without_units: bool = "false",
     }
     ignored {
-        "without_type_suffix": "names are the collector's own",
-        "without_units": "names are the collector's own",
         "without_scope_info": "there is no scope information",
-        "with_resource_constant_labels": "rootspan's own metrics carry no resource",
+        "with_resource_constant_labels": "`target_info` carries the resource",
     }
 }
 
@@ -139,6 +143,66 @@ impl TelemetryConfig {
         let read = read.map(|prometheus| Endpoint { host: prometheus.host.clone(), port: prometheus.port });
         let default = || Endpoint { host: "127.0.0.1".to_owned(), port: 8888 };
         Some(read.or_else(|| self.metrics.address.clone()).unwrap_or_else(default))
+    }
+
+    /// How metrics under the collector's names are spelled. Without a reader of its own, the collector spells them
+    /// plainly; with one, as the reader says.
+    #[must_use]
+    pub fn metric_names(&self) -> MetricNames {
+        let reader = self.metrics.readers.iter().filter_map(|reader| reader.pull.as_ref()).next();
+        reader.map_or(MetricNames { type_suffix: false, units: false }, |pull| MetricNames {
+            type_suffix: !pull.exporter.prometheus.without_type_suffix,
+            units: !pull.exporter.prometheus.without_units,
+        })
+    }
+
+    /// Decodes, and says what is older than it should be.
+    pub(crate) fn decode_checked(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let metrics = node.structure().get("metrics").map(|metrics| metrics.value.structure());
+        if let Some(address) = metrics.and_then(|metrics| metrics.get("address")) {
+            let message = "`address` is retired in the collector and still honoured here; `readers` takes its place";
+            problems.warning(&address.position, message);
+        }
+        Self::decode(node, problems)
+    }
+}
+
+/// How metrics under the collector's names are spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricNames {
+    /// `_total` behind counters.
+    pub type_suffix: bool,
+    /// `_bytes`, `_seconds` behind quantities.
+    pub units: bool,
+}
+
+/// Attributes of the gateway itself; without a value, one that is not wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceAttributes(pub Vec<(String, Option<String>)>);
+
+impl Decode for ResourceAttributes {
+    const KIND: &'static str = "a map of attributes";
+    const ACCEPTS_NULL: bool = true;
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let node = node.structure();
+        let entries = match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => return Some(Self::default()),
+            Value::Scalar(_) | Value::List(_) => {
+                problems.error(&node.position, format!("expected {}, found {}", Self::KIND, node.describe()));
+                return None;
+            }
+        };
+        let attribute = |entry: &Entry, problems: &mut Problems| {
+            let value = if entry.value.is_null() { None } else { Some(String::decode(&entry.value, problems)?) };
+            Some((entry.key.clone(), value))
+        };
+        entries.iter().map(|entry| attribute(entry, problems)).collect::<Option<_>>().map(Self)
+    }
+
+    fn absent(_position: &Position, _problems: &mut Problems) -> Option<Self> {
+        Some(Self::default())
     }
 }
 
@@ -160,7 +224,14 @@ impl Decode for LogLevel {
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let choices = [("debug", Self::Debug), ("info", Self::Info), ("warn", Self::Warn), ("error", Self::Error)];
-        choice(node, problems, &choices)
+        // Beyond errors the collector's logger knows ends of the process, which rootspan does not log.
+        let more = [("dpanic", Self::Error), ("panic", Self::Error), ("fatal", Self::Error)];
+        let is_more = |scalar: &Scalar| more.iter().any(|(name, _)| scalar.text.eq_ignore_ascii_case(name));
+        let choices = match &node.value {
+            Value::Scalar(scalar) if is_more(scalar) => more.as_slice(),
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => choices.as_slice(),
+        };
+        choice(node, problems, choices)
     }
 }
 
@@ -215,7 +286,7 @@ pub(crate) fn decode_service(entry: Option<&Entry>, root: &Position, problems: &
         problems.error(&key.position, format!("unknown key `{}`{}", key.key, did_you_mean(&key.key, KEYS)));
     }
     let telemetry = match node.get("telemetry") {
-        Some(telemetry) => TelemetryConfig::decode(&telemetry.value, problems),
+        Some(telemetry) => TelemetryConfig::decode_checked(&telemetry.value, problems),
         None => TelemetryConfig::absent(&node.position, problems),
     };
     let extensions = node.get("extensions").map(|list| references(&list.value, problems)).unwrap_or_default();
@@ -258,7 +329,7 @@ fn decode_pipeline(entry: &Entry, problems: &mut Problems) -> Option<Pipeline> {
             return None;
         }
         other => {
-            let message = unknown_type("signal", other, &["traces", "metrics", "logs"], &[]);
+            let message = unknown_type("signal", other, ["traces", "metrics", "logs"].into_iter(), &[]);
             problems.error(&entry.position, message);
             return None;
         }

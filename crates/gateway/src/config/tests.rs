@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use expect_test::{Expect, expect};
 
 use super::*;
@@ -76,15 +78,14 @@ service:
             gateway.yaml:7:66: `tls` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
             gateway.yaml:8:24: `http://0.0.0.0:4318`: an address to listen on has no scheme; write host:port
             gateway.yaml:8:68: expected a size such as 512KiB, 10GiB or a number of bytes, found `1 parsec`
-            gateway.yaml:9:3: the receiver `kafka` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
-            gateway.yaml:10:3: unknown receiver `zipkn`; did you mean `zipkin`?
+            gateway.yaml:9:3: the receiver `kafka` is known to the OpenTelemetry Collector, not supported by rootspan
             gateway.yaml:12:5: the key `access_key` is missing: it needs secret text
             gateway.yaml:14:22: expected one of basic, normal, detailed, found `detail`; did you mean `detailed`?
             gateway.yaml:15:3: TLS to a back end is known to the OpenTelemetry Collector, not supported by rootspan (yet): only `http://…` or `tls: {insecure: true}`
             gateway.yaml:16:22: expected a duration such as 500ms, 5s or 1h30m, found `3 days`
             gateway.yaml:16:48: unknown key `retension`; did you mean `retention`?
             gateway.yaml:18:3: `memory_limiter` needs `limit_mib` or `limit_percentage`
-            gateway.yaml:20:3: the connector `spanmetrics` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
+            gateway.yaml:20:3: the connector `spanmetrics` is known to the OpenTelemetry Collector, not supported by rootspan
             gateway.yaml:21:1: unknown section `extension`; did you mean `extensions`?
             gateway.yaml:23:16: the extension `health_check` is not defined under `extensions`
             gateway.yaml:25:5: the pipeline `traces` has no exporters
@@ -131,12 +132,19 @@ fn text_that_is_not_a_configuration_says_so() {
     "#]],
     );
     check_problems(
-        "a: ${env:X\nb: ${file:/x}\n? [k]\n: v\n",
+        "a: 1\n? [k]\n: v\n",
         &expect![[r#"
-            gateway.yaml:1:4: `${` has no closing `}`; write `$$` for a dollar
-            gateway.yaml:2:4: `${file:/x}`: rootspan expands `env:` only, not `file:`
-            gateway.yaml:3:5: a key must be text
+            gateway.yaml:2:5: a key must be text
         "#]],
+    );
+    check_problems(
+        "exporters: ${env:X\nservice: ${file:/x}\n",
+        &expect![[r#"
+        gateway.yaml:1:1: expected a map of exporters, found a single value
+        gateway.yaml:1:12: `${` has no closing `}`; write `$$` for a dollar
+        gateway.yaml:2:1: expected a map of keys, found a single value
+        gateway.yaml:2:10: `${file:/x}`: /x: the file does not exist
+    "#]],
     );
     let missing = load(&[Source::File("/no/such/file.yaml".into())]).expect_err("is not there");
     assert_eq!(missing.to_string(), "/no/such/file.yaml: the file does not exist");
@@ -225,6 +233,128 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
 }
 
 #[test]
+fn sources_are_what_the_collector_takes() {
+    let argument = |text: &str| Source::from_argument(text);
+    let base = source(
+        "
+receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:1'}}}}
+exporters: {debug: , store: {retention: 1h, directory: '${NOWHERE_TO_BE_FOUND}'}}
+service: {pipelines: {traces: {receivers: [otlp], exporters: [debug, store]}}}
+",
+    );
+    let set = |text| Source::from_set_argument(text).expect("a path and a value");
+    let config = load_with(
+        &[
+            base,
+            argument("yaml:exporters::store::retention: 2h"),
+            argument("yaml:exporters: {store: {max_bytes: 1GiB}}"),
+            set("receivers.otlp.protocols.grpc.endpoint=localhost:7"),
+            set("exporters::store::directory = /data"),
+            set("service.pipelines.traces.exporters=[store]"),
+            set("service.telemetry.logs.level=debug"),
+        ],
+        &variables,
+    )
+    .expect("is sound");
+    let [store] = config.stores()[..] else { panic!("one store") };
+    assert_eq!((store.retention.as_secs(), store.max_bytes.0, store.directory.as_str()), (7200, 1 << 30, "/data"));
+    assert_eq!(config.service.pipelines[0].exporters.len(), 1, "lists are replaced");
+    assert_eq!(config.warnings, [], "what was replaced is not looked up");
+    assert!(Source::from_set_argument("no value").is_err());
+    assert!(Source::from_set_argument("a..b=1").is_err());
+}
+
+#[test]
+fn problems_point_into_the_source_they_come_from() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(path(name), text).expect("it can be written");
+    write("receivers.yaml", "otlp:\n  protocols: {grpc: {endpoint: localhost}}\n");
+    write("broken.yaml", "endpoint: [");
+    write("circle.yaml", &format!("{{a: \"${{file:{}}}\"}}", path("circle.yaml")));
+    write("token", "open sesame\n");
+    let text = format!(
+        "
+receivers: ${{file:{}}}
+exporters:
+  debug: ${{file:{}}}
+  store: ${{env:WHOLE}}
+  otlp: {{endpoint: 'tempo:4317', tls: {{insecure: '${{env:KEY}}'}}, headers: {{a: '${{file:{}}}'}}}}
+extensions: {{ui: '${{file:{}}}'}}
+service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [debug]}}}}}}
+",
+        path("receivers.yaml"),
+        path("broken.yaml"),
+        path("token"),
+        path("circle.yaml"),
+    );
+    let set = Source::from_set_argument("exporters.store/b.retention=long").expect("a path and a value");
+    let unknown = Source::from_argument("https://example.com/config.yaml");
+    let problems = load_with(&[source(&text), set, unknown], &variables).expect_err("has mistakes");
+    let shown = format!("{problems}\n").replace(&folder.path().display().to_string(), "DIR");
+    expect![[r#"
+        https://example.com/config.yaml: rootspan reads `file:`, `env:` and `yaml:`, not `https:`
+        --set exporters.store/b.retention: expected a duration such as 500ms, 5s or 1h30m, found `long`
+        DIR/broken.yaml:2:1: not valid YAML: while parsing a node, did not find expected node content
+        DIR/circle.yaml:1:2: unknown key `a`
+        DIR/circle.yaml:1:5: `${file:DIR/circle.yaml}`: files take in files more than 16 deep
+        DIR/receivers.yaml:2:32: expected an address such as 127.0.0.1:4317, found `localhost`
+        gateway.yaml:5:10: unknown key `receivers`
+        gateway.yaml:6:50: expected true or false, found `0123`
+    "#]]
+    .assert_eq(&shown);
+}
+
+#[test]
+fn a_reference_is_a_value_of_the_type_that_is_wanted() {
+    let config = loaded(
+        "
+receivers: {otlp: {protocols: '${env:PROTOCOLS}'}}
+processors:
+  resource:
+    attributes:
+      - {key: number, value: '${env:PORT}', action: insert}
+      - {key: text, value: 'x${env:PORT}', action: insert}
+      - {key: list, value: '${yaml:[1, a]}', action: insert}
+exporters: {debug: , store: {directory: '${env:KEY}'}}
+service: {pipelines: {traces: {receivers: [otlp], processors: [resource], exporters: '${EXPORTERS}'}}}
+",
+    );
+    assert_eq!(config.stores()[0].directory, "0123", "text stays as it is");
+    let Some(Processor::Resource(resource)) = config.processors.values().next() else { panic!("it is there") };
+    let values: Vec<_> = resource.attributes.iter().map(|action| action.value.clone()).collect();
+    let list = any::AnyConfig::List(vec![any::AnyConfig::Int(1), any::AnyConfig::String("a".to_owned())]);
+    assert_eq!(values, [Some(any::AnyConfig::Int(4999)), Some(any::AnyConfig::String("x4999".to_owned())), Some(list)]);
+}
+
+#[test]
+fn what_the_collector_knows_is_told_from_what_nobody_knows() {
+    check_problems(
+        "
+receivers: {file_log: {}, filelog: {}, cloudfrnt: {}, otlp: {protocols: {grpc: }}}
+processors: {tail_sampling: {}, memorylimiter: {}}
+exporters: {load_balancing: {}, loadbalancing: {}, awsxray: , debug: }
+connectors: {service_graph: {}, roundrobin: {}}
+extensions: {pprof: {endpoint: 'localhost:1777'}, zpages: , memory_ballast: {size_mib: 5}, opamp: {}}
+service: {extensions: [pprof, zpages, memory_ballast], pipelines: {traces: {receivers: [otlp, jaeger], exporters: [debug]}}}
+",
+        &expect![[r#"
+            gateway.yaml:2:13: the receiver `file_log` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:2:27: the receiver `filelog` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:2:40: unknown receiver `cloudfrnt`; did you mean `cloudfront`?
+            gateway.yaml:3:14: the processor `tail_sampling` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:3:33: unknown processor `memorylimiter`; did you mean `memory_limiter`?
+            gateway.yaml:4:13: the exporter `load_balancing` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:4:33: the exporter `loadbalancing` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:5:14: the connector `service_graph` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:5:33: the connector `roundrobin` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:6:92: the extension `opamp` is known to the OpenTelemetry Collector, not supported by rootspan
+            gateway.yaml:7:95: the receiver `jaeger` is not defined under `receivers`
+        "#]],
+    );
+}
+
+#[test]
 fn merge_keys_and_anchors_work() {
     let config = loaded(
         "
@@ -258,20 +388,23 @@ service:
         gateway.yaml:2:39: `read_buffer_size` is accepted and has no effect: buffers grow as needed
         gateway.yaml:2:70: the variable NOWHERE is not set; nothing stands in its place
         gateway.yaml:3:40: `sampling_initial` is accepted and has no effect: every batch is printed
-        gateway.yaml:4:14: `memory_ballast` is retired and has no effect
-        gateway.yaml:4:31: `size_mib` is accepted and has no effect: there is no garbage collector
+        gateway.yaml:4:14: `memory_ballast` is accepted and has no effect: it is retired, and there is no garbage collector
+        gateway.yaml:8:25: `address` is retired in the collector and still honoured here; `readers` takes its place
     "#]]
     .assert_eq(&warnings);
     assert_eq!(config.service.telemetry.metrics_endpoint().map(|e| e.to_string()).as_deref(), Some("0.0.0.0:8888"));
 }
 
-/// The effective file of AWS's sample for CloudFront: everything is understood but the exporter that issue 4 brings.
+/// The effective file of AWS's sample for CloudFront, as its Helm chart merges it.
 #[test]
 fn the_file_of_awss_sample_runs_unchanged() {
     let config = loaded(
         "
 receivers:
-  otlp: {protocols: {grpc: {endpoint: '0.0.0.0:4317'}, http: {endpoint: '0.0.0.0:4318'}}}
+  jaeger: null
+  otlp: {protocols: {grpc: {endpoint: '${MY_POD_IP:-0.0.0.0}:4317'}, http: {endpoint: '0.0.0.0:4318'}}}
+  prometheus: null
+  zipkin: null
 processors:
   batch: {}
   memory_limiter: {check_interval: 5s, limit_mib: 409, spike_limit_mib: 128}
@@ -290,7 +423,9 @@ service:
     );
     assert_eq!(config.service.pipelines[0].exporters[0].0.to_string(), "otlp");
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(warnings, ["gateway.yaml:12:3: `memory_ballast` is retired and has no effect"]);
+    expect![[r#"
+        gateway.yaml:15:3: `memory_ballast` is accepted and has no effect: it is retired, and there is no garbage collector
+        gateway.yaml:17:25: `address` is retired in the collector and still honoured here; `readers` takes its place"#]].assert_eq(&warnings.join("\n"));
 }
 
 #[test]

@@ -225,6 +225,8 @@ impl Decode for String {
 
 impl Decode for Secret {
     const KIND: &'static str = "secret text";
+    // Nothing, where a secret stands, is a mistake and no absent key.
+    const ACCEPTS_NULL: bool = true;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let text = &scalar(node, Self::KIND, problems)?.text;

@@ -1,5 +1,5 @@
 //! Extensions: what runs beside the pipelines.
 
 pub mod health_check;
-pub mod memory_ballast;
+pub(crate) mod retired;
 pub mod ui;

@@ -49,7 +49,7 @@ extensions:
   health_check: {endpoint: '127.0.0.1:0'}
 service:
   extensions: [health_check]
-  telemetry: {metrics: {address: '127.0.0.1:0'}}
+  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 0, without_type_suffix: true, without_units: true}}}}]}}
   pipelines:
     traces: {receivers: [otlp, cloudfront], exporters: [debug]}
 ";

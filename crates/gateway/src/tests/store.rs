@@ -18,7 +18,7 @@ exporters:
   store: {directory: here}
   store/again: {directory: here}
 service:
-  telemetry: {metrics: {address: '127.0.0.1:0'}}
+  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 0, without_type_suffix: true, without_units: true}}}}]}}
   pipelines:
     traces: {receivers: [otlp], exporters: [store]}
 ";

@@ -11,9 +11,18 @@ fn variables(name: &str) -> Option<String> {
     }
 }
 
+fn files(path: &Path) -> Result<String, String> {
+    match path.to_str() {
+        Some("/run/token") => Ok("a$b\n".to_owned()),
+        _ => Err(format!("{}: the file does not exist", path.display())),
+    }
+}
+
+const OUTSIDE: Outside<'_> = Outside { variables: &variables, files: &files };
+
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    let expanded = expand(text, &variables).expect("expands");
+    let expanded = expand(text, OUTSIDE).expect("expands");
     assert_eq!(expanded.text, expected);
     assert_eq!(expanded.unset, Vec::<String>::new());
 }
@@ -27,6 +36,9 @@ fn replaces_variables_in_every_form() {
     check("${env:EMPTY:-used because empty}", "used because empty");
     check("${env:MISSING:-${env:HOST}}", "db.internal");
     check("${env:${WHICH}}", "db.internal");
+    check("Bearer ${file:/run/token}", "Bearer a$b");
+    check("${env:MISSING:-${file:/run/token}}", "a$b");
+    check("${yaml:x-${HOST}}", "x-db.internal");
 }
 
 #[test]
@@ -38,20 +50,21 @@ fn dollars_are_text_unless_a_brace_follows() {
 
 #[test]
 fn unset_variables_are_named() {
-    let expanded = expand("x${env:MISSING}y", &variables).expect("expands");
-    assert_eq!(expanded, Expanded { text: "xy".to_owned(), substituted: true, unset: vec!["MISSING".to_owned()] });
+    let expanded = expand("x${env:MISSING}y", OUTSIDE).expect("expands");
+    assert_eq!(expanded, Expanded { text: "xy".to_owned(), whole: None, unset: vec!["MISSING".to_owned()] });
 }
 
 #[test]
 fn refuses_what_cannot_be_meant() {
     for (text, reason) in [
         ("${env:HOST", "`${` has no closing `}`; write `$$` for a dollar"),
-        ("${file:/etc/x}", "`${file:/etc/x}`: rootspan expands `env:` only, not `file:`"),
+        ("${file:/etc/x}", "`${file:/etc/x}`: /etc/x: the file does not exist"),
+        ("${s3:x}", "`${s3:x}`: rootspan expands `env:`, `file:` and `yaml:`, not `s3:`"),
         ("${a-b}", "`${a-b}`: `a-b` is not a name of ASCII letters, digits and underscores"),
         ("${}", "`${}`: `` is not a name of ASCII letters, digits and underscores"),
     ] {
-        assert_eq!(expand(text, &variables), Err(reason.to_owned()), "{text}");
+        assert_eq!(expand(text, OUTSIDE), Err(reason.to_owned()), "{text}");
     }
     let deep = format!("{}x{}", "${A:-".repeat(200), "}".repeat(200));
-    assert!(expand(&deep, &variables).is_err_and(|reason| reason.contains("nested")));
+    assert!(expand(&deep, OUTSIDE).is_err_and(|reason| reason.contains("nested")));
 }

@@ -6,7 +6,7 @@ use crate::config::node::parse;
 /// Decodes `text` as a `T` and prints the value or the problems.
 fn decoded<T: Decode + fmt::Debug>(text: &str) -> String {
     let mut problems = Problems::default();
-    let node = parse(&Arc::from("t"), text, &|_| None, &mut problems).expect("is YAML");
+    let node = parse(&Arc::from("t"), text, &mut problems).expect("is YAML");
     match T::decode(&node, &mut problems) {
         Some(value) if problems.is_empty() => format!("{value:?}"),
         _ => problems.to_string(),
@@ -50,7 +50,7 @@ fn endpoints_are_host_and_port() {
         [("localhost:4317", "localhost:4317"), ("0.0.0.0:1", "0.0.0.0:1"), (":9", ":9"), ("'[::1]:7'", "[::1]:7")]
     {
         let mut problems = Problems::default();
-        let node = parse(&Arc::from("t"), text, &|_| None, &mut problems).expect("is YAML");
+        let node = parse(&Arc::from("t"), text, &mut problems).expect("is YAML");
         assert_eq!(Endpoint::decode(&node, &mut problems).expect("decodes").to_string(), expected);
     }
     assert!(decoded::<Endpoint>("http://localhost:4318").ends_with("has no scheme; write host:port"));
