@@ -79,7 +79,7 @@ extensions:
 {extensions}
 service:
   extensions: [health_check{more_extensions}]
-  telemetry: {{metrics: {{address: "127.0.0.1:0"}}}}
+  telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{port: 0, without_type_suffix: true, without_units: true}}}}}}}}]}}}}
   pipelines:
     traces: {{receivers: [otlp], processors: [{chain}], exporters: [{names}]}}
 "#,
