@@ -19,6 +19,36 @@ pub(crate) fn read_configuration(path: &Path) -> Result<String, String> {
     })
 }
 
+/// Largest file of certificates, keys, tokens or passwords.
+const MAX_SECRET_BYTES: u64 = 1 << 20;
+
+/// The bytes of a file of certificates, keys, tokens or passwords, or why it cannot be read, without its path.
+pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
+    use std::io::Read as _;
+    let reason = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+        _ => format!("the file cannot be read: {error}"),
+    };
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path).map_err(reason)?;
+    file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut content).map_err(reason)?;
+    if content.len() as u64 > MAX_SECRET_BYTES {
+        return Err(format!("the file is longer than {MAX_SECRET_BYTES} bytes"));
+    }
+    Ok(content)
+}
+
+/// The addresses of `name` in a file like `/etc/hosts`; none if the file cannot be read.
+pub(crate) fn read_hosts(path: &Path, name: &str) -> Vec<std::net::IpAddr> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let address = |line: &str| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let address = words.next()?.parse().ok()?;
+        words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
+    };
+    text.lines().filter_map(address).collect()
+}
+
 /// The memory that this process's control group allows; `None` without a limit.
 pub(crate) fn control_group_memory_limit() -> Option<u64> {
     // Version 2, then version 1; a container sees its own group at the top.

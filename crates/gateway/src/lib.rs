@@ -15,7 +15,7 @@ pub mod exporters;
 pub mod extensions;
 mod files;
 pub mod ledger;
-mod net;
+pub mod net;
 pub mod plan;
 pub mod processors;
 pub mod receivers;

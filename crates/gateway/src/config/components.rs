@@ -115,7 +115,7 @@ impl Component for Receiver {
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
             "otlp" => Some(OtlpConfig::decode_checked(entry, problems).map(Self::Otlp)),
-            "cloudfront" => Some(CloudFrontConfig::decode(&entry.value, problems).map(Self::CloudFront)),
+            "cloudfront" => Some(CloudFrontConfig::decode_checked(entry, problems).map(Self::CloudFront)),
             _ => None,
         }
     }
@@ -187,7 +187,7 @@ impl Component for Extension {
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
-            "health_check" => Some(HealthCheckConfig::decode(&entry.value, problems).map(Self::HealthCheck)),
+            "health_check" => Some(HealthCheckConfig::decode_checked(entry, problems).map(Self::HealthCheck)),
             "ui" => Some(UiConfig::decode_checked(entry, problems).map(Self::Ui)),
             _ => retired::REASONS.iter().find(|(name, _)| *name == kind).map(|(name, reason)| {
                 problems.warning(&entry.position, format!("`{name}` is accepted and has no effect: {reason}"));

@@ -33,6 +33,9 @@ use crate::exporters::store::StoreConfig;
 use crate::extensions::ui::UiConfig;
 use crate::files;
 
+/// Names a file like `/etc/hosts` for the names of back ends.
+const HOSTS_VARIABLE: &str = "ROOTSPAN_HOSTS";
+
 /// A configuration without mistakes. Definitions that nothing uses are in it too; [`crate::plan`] looks at `service`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -46,6 +49,8 @@ pub struct Config {
     pub extensions: BTreeMap<ComponentId, Extension>,
     /// What runs.
     pub service: Service,
+    /// A file like `/etc/hosts` in which the names of back ends are looked up first: `ROOTSPAN_HOSTS`.
+    pub hosts_file: Option<PathBuf>,
     /// What was accepted but has no effect, or should be known; for the log.
     pub warnings: Vec<Problem>,
 }
@@ -92,6 +97,7 @@ pub fn load_with(sources: &[Source], variables: Variables<'_>) -> Result<Config,
     problems.sort();
     match config {
         Some(mut config) if problems.is_empty() => {
+            config.hosts_file = variables(HOSTS_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
             config.warnings = problems.take_warnings();
             Ok(config)
         }
@@ -130,6 +136,7 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
         exporters: exporters.components,
         extensions: extensions.components,
         service,
+        hosts_file: None,
         warnings: Vec::new(),
     })
 }

@@ -75,13 +75,11 @@ service:
             gateway.yaml:3:5: unknown key `protocls`; did you mean `protocols`?
             gateway.yaml:7:24: expected an address such as 127.0.0.1:4317, found `localhost`
             gateway.yaml:7:60: expected a whole number, found `many`
-            gateway.yaml:7:66: `tls` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
             gateway.yaml:8:24: `http://0.0.0.0:4318`: an address to listen on has no scheme; write host:port
             gateway.yaml:8:68: expected a size such as 512KiB, 10GiB or a number of bytes, found `1 parsec`
             gateway.yaml:9:3: the receiver `kafka` is known to the OpenTelemetry Collector, not supported by rootspan
             gateway.yaml:12:5: the key `access_key` is missing: it needs secret text
             gateway.yaml:14:22: expected one of basic, normal, detailed, found `detail`; did you mean `detailed`?
-            gateway.yaml:15:3: TLS to a back end is known to the OpenTelemetry Collector, not supported by rootspan (yet): only `http://…` or `tls: {insecure: true}`
             gateway.yaml:16:22: expected a duration such as 500ms, 5s or 1h30m, found `3 days`
             gateway.yaml:16:48: unknown key `retension`; did you mean `retention`?
             gateway.yaml:18:3: `memory_limiter` needs `limit_mib` or `limit_percentage`

@@ -7,10 +7,15 @@ use http::StatusCode;
 
 use crate::clock::Clock;
 use crate::config;
+use crate::config::decode::Decode as _;
+use crate::config::node::Entry;
+use crate::config::problems::Problems;
 use crate::config::values::Endpoint;
 use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer, text};
 use crate::net::listen::Listener;
 use crate::net::stop::Stop;
+use crate::net::stream::Accepted;
+use crate::net::tls::ServerTlsConfig;
 use crate::tasks::{self, Task};
 use rootspan_model::time::UnixNanos;
 use serde_json::json;
@@ -24,8 +29,10 @@ config! {
         path: String = "/",
         /// What it answers with instead of the status as JSON.
         response_body: Option<ResponseBody>,
+        /// Encryption; without it there is none.
+        tls: Option<ServerTlsConfig>,
     }
-    known { "tls", "auth", "cors" }
+    known { "auth", "cors" }
     ignored { "check_collector_pipeline": "the collector documents that it does not work" }
 }
 
@@ -36,6 +43,17 @@ config! {
         healthy: String = "''",
         /// While they are not.
         unhealthy: String = "''",
+    }
+}
+
+impl HealthCheckConfig {
+    /// Decodes and checks what belongs together.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        if let Some(tls) = &config.tls {
+            tls.check(&entry.position, problems);
+        }
+        Some(config)
     }
 }
 
@@ -81,14 +99,14 @@ impl Health {
 pub(crate) fn start(listener: Listener, config: HealthCheckConfig, health: Arc<Health>, stop: &Stop) -> Task {
     let config = Arc::new(config);
     let connection_stop = stop.clone();
-    let serve = move |stream| {
+    let serve = move |accepted: Accepted| {
         let (config, health, stop) = (Arc::clone(&config), Arc::clone(&health), connection_stop.clone());
         async move {
             let handle = |request: http::Request<hyper::body::Incoming>| {
                 let response = respond(request.uri().path(), &config, &health);
                 async move { response }
             };
-            net_http::serve(stream, stop, HEADER_TIMEOUT, handle).await;
+            net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, handle).await;
         }
     };
     tasks::start("health check", listener.run("health check connection", stop.clone(), serve))

@@ -1,4 +1,4 @@
-//! HTTP servers: HTTP/1.1 and HTTP/2 without TLS on one port, with limits, until told to stop.
+//! HTTP servers: HTTP/1.1 and HTTP/2 on one port, with and without TLS, with limits, until told to stop.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::TcpStream;
 
 use super::stop::Stop;
+use super::stream::Stream;
 use crate::tasks::HyperExecutor;
 
 /// A client that has not sent its headers by then is cut off (the collector's `read_header_timeout`).
@@ -29,7 +29,7 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Serves one connection.
 pub(crate) async fn serve<F>(
-    stream: TcpStream,
+    stream: Stream,
     mut stop: Stop,
     header_timeout: Duration,
     handle: impl Fn(Request<Incoming>) -> F,

@@ -1,12 +1,18 @@
-//! Listening sockets and the loop that accepts connections.
+//! Listening sockets and the loop that accepts connections. The loop does nothing that could fail or wait for a peer:
+//! handshakes belong to the connection's task.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::stop::Stop;
+use super::stream::{Accepted, Plain, Stream};
+use super::tls::ServerTlsConfig;
+use super::tls::server::TlsServer;
 use crate::config::values::Endpoint;
 use crate::tasks::TaskGroup;
 
@@ -14,6 +20,12 @@ use crate::tasks::TaskGroup;
 const MAX_CONNECTIONS: usize = 4096;
 /// Pause after a failed accept (out of file descriptors, mostly); the loop itself never ends for one.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+
+/// A peer that has not completed the TLS handshake by then is cut off.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Handshakes of one listener that compute at once, each a signature of a millisecond or so; further ones wait their
+/// turn. Peers that have said nothing yet are not among them.
+const MAX_HANDSHAKES: usize = 64;
 
 /// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +52,16 @@ pub enum ListenError {
         /// The configuration key.
         key: String,
     },
+    /// Certificate, key or authorities cannot be used.
+    #[error("{what} cannot use `{key}`: {reason}")]
+    Tls {
+        /// Which part.
+        what: String,
+        /// The configuration key.
+        key: String,
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
 }
 
 /// A listening socket.
@@ -47,6 +69,7 @@ pub enum ListenError {
 pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<TlsServer>,
 }
 
 impl Listener {
@@ -66,24 +89,52 @@ impl Listener {
         self.address
     }
 
+    /// Serves under TLS if there is a section `tls` under `key`. `protocols` are those of ALPN.
+    pub(crate) fn with_tls(
+        self,
+        config: Option<&ServerTlsConfig>,
+        protocols: &'static [&'static [u8]],
+        what: &str,
+        key: &str,
+    ) -> Result<Self, ListenError> {
+        let load = |config| {
+            TlsServer::load(config, what, protocols).map_err(|reason| ListenError::Tls {
+                what: what.to_owned(),
+                key: format!("{key}.tls"),
+                reason,
+            })
+        };
+        Ok(Self { tls: config.map(load).transpose()?, ..self })
+    }
+
     /// Accepts connections until told to stop, then waits until each has ended. `serve` gets each connection.
-    pub(crate) async fn run<F>(self, name: &'static str, mut stop: Stop, serve: impl Fn(TcpStream) -> F)
+    pub(crate) async fn run<S, F>(self, name: &'static str, mut stop: Stop, serve: S)
     where
+        S: Fn(Accepted) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let mut connections = TaskGroup::new(name);
+        let serve = Arc::new(serve);
+        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
         loop {
             // All branches are cancel-safe.
             tokio::select! {
                 () = stop.stopped() => break,
                 () = connections.ended(), if connections.len() > 0 => {}
                 accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        // Answers are small and waited for. A socket that refuses the option still works.
-                        drop(stream.set_nodelay(true));
-                        // A peer that vanished without a word is found by the kernel, after its own time.
-                        drop(socket2::SockRef::from(&stream).set_keepalive(true));
-                        connections.start(serve(stream));
+                    Ok((stream, peer)) => {
+                        let (stream, serve) = (plain(stream), Arc::clone(&serve));
+                        match self.tls.clone() {
+                            None => connections.start(serve(Accepted { stream: Stream::Plain(stream), peer: Some(peer) })),
+                            Some(tls) => {
+                                let (stop, handshakes) = (stop.clone(), Arc::clone(&handshakes));
+                                connections.start(async move {
+                                    if let Some(stream) = handshake(&tls, stream, &handshakes, stop).await {
+                                        serve(Accepted { stream, peer: Some(peer) }).await;
+                                    }
+                                });
+                            }
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(server = name, %error, "accept failed");
@@ -94,6 +145,34 @@ impl Listener {
         }
         drop(self.listener);
         connections.join().await;
+    }
+}
+
+fn plain(stream: TcpStream) -> Plain {
+    // Answers are small and waited for. A socket that refuses the option still works.
+    drop(stream.set_nodelay(true));
+    // A peer that vanished without a word is found by the kernel, after its own time.
+    drop(socket2::SockRef::from(&stream).set_keepalive(true));
+    Plain::Tcp(stream)
+}
+
+/// The TLS handshake, within its time and not when everything stops. A peer that cannot is not worth a line of the log.
+async fn handshake(tls: &TlsServer, stream: Plain, handshakes: &Semaphore, mut stop: Stop) -> Option<Stream> {
+    let shake = async {
+        let hello = tls.hello(stream).await?;
+        let _turn = handshakes.acquire().await.map_err(io::Error::other)?;
+        tls.accept(hello).await
+    };
+    tokio::select! {
+        () = stop.stopped() => None,
+        shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake) => match shaken {
+            Ok(Ok(stream)) => Some(Stream::Tls(Box::new(stream))),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                None
+            }
+            Err(_) => None,
+        },
     }
 }
 
@@ -115,5 +194,5 @@ async fn bind(endpoint: &Endpoint) -> io::Result<Listener> {
         TcpListener::bind(first).await?
     };
     let address = listener.local_addr()?;
-    Ok(Listener { listener, address })
+    Ok(Listener { listener, address, tls: None })
 }

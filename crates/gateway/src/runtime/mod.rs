@@ -31,7 +31,9 @@ use crate::extensions::health_check::{self, Health, HealthCheckConfig};
 use crate::files;
 use crate::ledger::{ExporterIndex, Ledger, Named, Snapshot};
 use crate::net::listen::{ListenError, Listener};
+use crate::net::resolve::Resolver;
 use crate::net::stop::{self, Stop, Stopper};
+use crate::net::tls::server;
 use crate::plan::{Plan, PlannedExporter, PlannedReceiver, plan};
 use crate::processors::Processor;
 use crate::processors::fused::{Fused, Stage};
@@ -75,6 +77,14 @@ pub enum StartError {
     /// The caller did not open a store.
     #[error("the store in {0} is not open")]
     NoStore(String),
+    /// Certificate, key or authorities cannot be used.
+    #[error("the exporter {id} cannot use `exporters.{id}.tls`: {reason}")]
+    Tls {
+        /// Of the exporter.
+        id: String,
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
     /// A file cannot be written.
     #[error("the exporter {id} cannot write {reason}")]
     File {
@@ -143,8 +153,9 @@ impl Gateway {
     pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
         let plan = plan(config);
         let mut exporters = Vec::new();
+        let resolver = Resolver::new(config.hosts_file.clone());
         for planned in &plan.exporters {
-            exporters.push(build_exporter(planned, &environment)?);
+            exporters.push(build_exporter(planned, &environment, &resolver)?);
         }
         let sockets = Sockets::bind(config, &plan).await?;
         let ledger = Arc::new(new_ledger(&plan));
@@ -302,7 +313,11 @@ fn payload_limit(plan: &Plan, store_tail_bytes: u64) -> u64 {
     budget::payload_limit(process, files::resident_bytes(), store_tail_bytes)
 }
 
-fn build_exporter(planned: &PlannedExporter, environment: &Environment) -> Result<Arc<dyn Exporter>, StartError> {
+fn build_exporter(
+    planned: &PlannedExporter,
+    environment: &Environment,
+    resolver: &Resolver,
+) -> Result<Arc<dyn Exporter>, StartError> {
     let (id, signal) = (planned.id.to_string(), planned.signal);
     match &planned.config {
         ExporterConfig::Store(config) => {
@@ -319,8 +334,14 @@ fn build_exporter(planned: &PlannedExporter, environment: &Environment) -> Resul
             let exporter = exporter.map_err(|reason| StartError::File { id, reason })?;
             Ok(Arc::new(exporter))
         }
-        ExporterConfig::OtlpGrpc(config) => Ok(Arc::new(OtlpGrpcExporter::new(config, signal))),
-        ExporterConfig::OtlpHttp(config) => Ok(Arc::new(OtlpHttpExporter::new(config))),
+        ExporterConfig::OtlpGrpc(config) => {
+            let exporter = OtlpGrpcExporter::new(&format!("the exporter {id}"), config, signal, resolver);
+            Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
+        }
+        ExporterConfig::OtlpHttp(config) => {
+            let exporter = OtlpHttpExporter::new(&format!("the exporter {id}"), config, resolver);
+            Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
+        }
     }
 }
 
@@ -393,8 +414,9 @@ impl Sockets {
         }
         for (id, extension) in &plan.extensions {
             if let Extension::HealthCheck(health) = extension {
-                let (what, key) = (format!("the extension {id}"), format!("extensions.{id}.endpoint"));
-                let listener = Listener::bind(&health.endpoint, &what, &key).await?;
+                let (what, key) = (format!("the extension {id}"), format!("extensions.{id}"));
+                let listener = Listener::bind(&health.endpoint, &what, &format!("{key}.endpoint")).await?;
+                let listener = listener.with_tls(health.tls.as_ref(), server::HTTP, &what, &key)?;
                 sockets.health_checks.push((id.to_string(), listener, health.clone()));
             }
         }

@@ -9,6 +9,7 @@ use http::StatusCode;
 use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer, text};
 use crate::net::listen::Listener;
 use crate::net::stop::Stop;
+use crate::net::stream::Accepted;
 use crate::tasks::{self, Task};
 use metrics::Sources;
 
@@ -18,14 +19,14 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Answers until told to stop.
 pub(crate) fn start(listener: Listener, sources: Arc<Sources>, stop: &Stop) -> Task {
     let connection_stop = stop.clone();
-    let serve = move |stream| {
+    let serve = move |accepted: Accepted| {
         let (sources, stop) = (Arc::clone(&sources), connection_stop.clone());
         async move {
             let handle = |request: http::Request<hyper::body::Incoming>| {
                 let response = respond(request.uri().path(), &sources);
                 async move { response }
             };
-            net_http::serve(stream, stop, HEADER_TIMEOUT, handle).await;
+            net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, handle).await;
         }
     };
     tasks::start("own metrics", listener.run("own metrics connection", stop.clone(), serve))

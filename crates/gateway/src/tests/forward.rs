@@ -52,7 +52,7 @@ impl Server {
 }
 
 /// A gateway that forwards with these settings.
-async fn forwarding(exporter: &str) -> Started {
+pub(super) async fn forwarding(exporter: &str) -> Started {
     start_with(&format!(
         "
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}}}
@@ -67,7 +67,7 @@ service:
     .await
 }
 
-async fn send(gateway: &Started, request: ExportTraceServiceRequest) -> Result<(), Status> {
+pub(super) async fn send(gateway: &Started, request: ExportTraceServiceRequest) -> Result<(), Status> {
     let address = gateway.address("otlp", "grpc");
     let mut client = TraceServiceClient::connect(format!("http://{address}")).await.expect("the gateway listens");
     client.export(request).await.map(|_| ())
@@ -78,7 +78,7 @@ fn spans_of(gateway: &Started) -> String {
     gateway.printed().lines().filter(|line| line.starts_with("shop ")).map(|line| format!("{line}\n")).collect()
 }
 
-async fn until(gateway: &Started, condition: impl Fn(&Snapshot) -> bool) {
+pub(super) async fn until(gateway: &Started, condition: impl Fn(&Snapshot) -> bool) {
     let reached = async {
         while !condition(&gateway.ledger()) {
             tokio::task::yield_now().await;
@@ -95,8 +95,8 @@ async fn from_gateway_to_gateway_in_every_form() {
     let long = "x".repeat(200 << 10);
     for (number, exporter) in [
         format!("otlp: {{endpoint: '{grpc}', tls: {{insecure: true}}, compression: none}}"),
-        format!("otlp: {{endpoint: 'http://{grpc}'}}"),
-        format!("otlp_grpc: {{endpoint: 'http://{grpc}', compression: zstd, sending_queue: {{enabled: false}}}}"),
+        format!("otlp: {{endpoint: 'http://{grpc}', tls: {{insecure: true}}}}"),
+        format!("otlp_grpc: {{endpoint: '{grpc}', tls: {{insecure: true}}, compression: zstd, sending_queue: {{enabled: false}}}}"),
         format!("otlphttp: {{endpoint: 'http://{http}', compression: none}}"),
         format!("otlphttp/x: {{endpoint: 'http://{http}/', sending_queue: {{wait_for_result: true}}}}"),
         format!("otlp_http: {{traces_endpoint: 'http://{http}/v1/traces', compression: zstd, encoding: json}}"),
@@ -148,7 +148,7 @@ async fn without_a_queue_the_sender_hears_of_a_refusal_for_good() {
     server.answers.lock().expect("sound").push_back(Err(Status::invalid_argument("no")));
     let (address, _task) = server.start().await;
     let front = forwarding(&format!(
-        "otlp: {{endpoint: 'http://{address}', compression: none, sending_queue: {{enabled: false}}}}"
+        "otlp: {{endpoint: '{address}', tls: {{insecure: true}}, compression: none, sending_queue: {{enabled: false}}}}"
     ))
     .await;
     let refused = send(&front, request(&["a"])).await.expect_err("the back end refused it");
@@ -163,7 +163,7 @@ async fn a_back_end_that_is_away_comes_back_and_nothing_is_lost() {
     let address = listener.local_addr().expect("it is bound");
     drop(listener);
     let front = forwarding(&format!(
-        "otlp: {{endpoint: 'http://{address}', retry_on_failure: {{initial_interval: 5ms, max_interval: 5ms}}, \
+        "otlp: {{endpoint: '{address}', tls: {{insecure: true}}, retry_on_failure: {{initial_interval: 5ms, max_interval: 5ms}}, \
          sending_queue: {{batch: {{flush_timeout: 1ms}}}}}}"
     ))
     .await;
@@ -192,7 +192,7 @@ processors:
   batch: {{timeout: 1ms}}
 exporters:
   debug: {{verbosity: normal}}
-  otlp: {{endpoint: 'http://{dead}', sending_queue: {{queue_size: 2, on_full: {on_full}}}}}
+  otlp: {{endpoint: '{dead}', tls: {{insecure: true}}, sending_queue: {{queue_size: 2, on_full: {on_full}}}}}
 service:
   telemetry: {{metrics: {{level: none}}}}
   pipelines: {{traces: {{receivers: [otlp], processors: [attributes, batch], exporters: [debug, otlp]}}}}

@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod running;
 mod store;
+mod tls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -12,7 +12,6 @@ use h2::client::SendRequest;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, TE, USER_AGENT};
 use http::uri::Authority;
 use http::{Method, Request, StatusCode, Uri};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
 use rootspan_wire::otlp::payload::Signal;
@@ -24,6 +23,9 @@ use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter};
 use crate::ledger::RefusalReason;
+use crate::net::connect::Connector;
+use crate::net::resolve::Resolver;
+use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, Task};
 
 /// The one method of a signal.
@@ -49,6 +51,7 @@ pub(crate) struct OtlpGrpcExporter {
 
 #[derive(Debug)]
 struct Shared {
+    connector: Connector,
     target: Authority,
     uri: Uri,
     encoding: Encoding,
@@ -66,12 +69,21 @@ struct Connection {
 }
 
 impl OtlpGrpcExporter {
-    pub(crate) fn new(config: &OtlpGrpcConfig, signal: Signal) -> Self {
+    /// The exporter `what`, which connects when there is something to send. An error is one sentence.
+    pub(crate) fn new(
+        what: &str,
+        config: &OtlpGrpcConfig,
+        signal: Signal,
+        resolver: &Resolver,
+    ) -> Result<Self, String> {
+        let tls = config.is_encrypted().then(|| TlsClient::load(&config.tls, what, client::GRPC)).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let target = config.authority();
         let shown = if config.authority.is_empty() { target.as_str() } else { &config.authority };
-        let uri = Uri::builder().scheme("http").authority(shown).path_and_query(export_method(signal)).build();
+        let uri = Uri::builder().scheme(scheme).authority(shown).path_and_query(export_method(signal)).build();
         let uri = uri.unwrap_or_else(|_| Uri::from_static(export_method(signal)));
         let shared = Shared {
+            connector: Connector::new(resolver.clone(), tls),
             target,
             uri,
             encoding: config.compression,
@@ -79,7 +91,7 @@ impl OtlpGrpcExporter {
             timeout: config.timeout,
             connection: Mutex::new(None),
         };
-        Self { shared: Arc::new(shared) }
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 
@@ -164,12 +176,8 @@ impl Shared {
             }
             *connection = None;
         }
-        let host = self.target.host().trim_matches(['[', ']']);
-        let port = self.target.port_u16().unwrap_or(4317);
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| unavailable(&self.target, &error))?;
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
-        }
+        let stream = self.connector.connect(self.target.host(), self.target.port_u16().unwrap_or(4317)).await;
+        let stream = stream.map_err(|error| unavailable(&self.target, &error))?;
         let mut builder = h2::client::Builder::new();
         builder.max_header_list_size(MAX_HEADER_BYTES).enable_push(false);
         let failed = |error: h2::Error| unavailable(&self.target, &error);

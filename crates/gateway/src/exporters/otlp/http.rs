@@ -1,14 +1,14 @@
-//! OTLP over HTTP/1.1, as protobuf or JSON, over a pool of connections.
+//! OTLP over HTTP, as protobuf or JSON, over a pool of connections: HTTP/2 where TLS agrees on it, else HTTP/1.1.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 
 use rootspan_wire::otlp::json::write_request;
 
@@ -19,6 +19,9 @@ use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter};
 use crate::ledger::RefusalReason;
+use crate::net::connect::Connector;
+use crate::net::resolve::Resolver;
+use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, HyperExecutor};
 
 const AGENT: &str = concat!("rootspan/", env!("CARGO_PKG_VERSION"));
@@ -36,22 +39,24 @@ struct Shared {
     encoding: Encoding,
     headers: Headers,
     timeout: Duration,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
 }
 
 impl OtlpHttpExporter {
-    pub(crate) fn new(config: &OtlpHttpConfig) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
+    /// The exporter `what`, which connects when there is something to send. An error is one sentence.
+    pub(crate) fn new(what: &str, config: &OtlpHttpConfig, resolver: &Resolver) -> Result<Self, String> {
+        let uri = config.traces_uri().expect("the address was checked when it was decoded");
+        let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
+        let tls = is_encrypted.then(|| TlsClient::load(&config.tls, what, client::HTTP)).transpose()?;
         let shared = Shared {
-            uri: config.traces_uri().expect("the address was checked when it was decoded"),
+            uri,
             form: config.encoding,
             encoding: config.compression,
             headers: config.headers.clone(),
             timeout: config.timeout,
-            client: Client::builder(HyperExecutor).build(connector),
+            client: Client::builder(HyperExecutor).build(Connector::new(resolver.clone(), tls)),
         };
-        Self { shared: Arc::new(shared) }
+        Ok(Self { shared: Arc::new(shared) })
     }
 }
 

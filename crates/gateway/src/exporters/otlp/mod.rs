@@ -6,7 +6,8 @@
 //!     endpoint: tempo:4317
 //!     tls: {insecure: true}
 //!   otlphttp:
-//!     endpoint: http://jaeger:4318
+//!     endpoint: https://jaeger.example.com:4318
+//!     tls: {ca_file: /etc/ssl/example-ca.crt}
 //!     compression: zstd
 //! ```
 
@@ -24,6 +25,7 @@ use crate::config::decode::Decode;
 use crate::config::node::{Entry, Node, Value};
 use crate::config::problems::Problems;
 use crate::config::values::{choice, scalar};
+use crate::net::tls::ClientTlsConfig;
 
 /// Longest answer that is read: it holds a message for people, never data.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -31,12 +33,12 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 config! {
     /// OTLP over gRPC.
     pub struct OtlpGrpcConfig {
-        /// Host and port, with or without `http://`.
+        /// Host and port; `https://` before them turns encryption on whatever `tls.insecure` says.
         endpoint: String,
         /// How requests are compressed: `none`, `gzip` or `zstd`.
         compression: Encoding = "gzip",
         /// Encryption.
-        tls: ClientTls,
+        tls: ClientTlsConfig,
         /// Longest time of one attempt.
         timeout: Duration = "5s",
         /// Metadata that is sent with each request.
@@ -61,7 +63,8 @@ config! {
 config! {
     /// OTLP over HTTP.
     pub struct OtlpHttpConfig {
-        /// The back end's address; `/v1/traces`, `/v1/metrics` or `/v1/logs` is appended.
+        /// The back end's address, `https://` or `http://` (without encryption); `/v1/traces`, `/v1/metrics` or `/v1/logs`
+        /// is appended.
         endpoint: String = "",
         /// The whole address for traces, if it is another one.
         traces_endpoint: String = "",
@@ -74,7 +77,7 @@ config! {
         /// How requests are compressed: `none`, `gzip` or `zstd`.
         compression: Encoding = "gzip",
         /// Encryption.
-        tls: ClientTls,
+        tls: ClientTlsConfig,
         /// Longest time of one attempt.
         timeout: Duration = "30s",
         /// Headers that are sent with each request.
@@ -93,19 +96,6 @@ config! {
         "max_conns_per_host": "there are as many as `num_consumers`",
         "idle_conn_timeout": "idle connections are closed after 90 s",
         "force_attempt_http2": "HTTP/1.1 is used",
-    }
-}
-
-config! {
-    /// Encryption of a client.
-    pub struct ClientTls {
-        /// No encryption.
-        insecure: bool = "false",
-    }
-    known {
-        "insecure_skip_verify", "server_name_override", "ca_file", "ca_pem", "cert_file", "cert_pem", "key_file", "key_pem",
-        "min_version", "max_version", "cipher_suites", "curve_preferences", "include_system_ca_certs_pool",
-        "reload_interval", "tpm"
     }
 }
 
@@ -221,9 +211,24 @@ impl OtlpGrpcConfig {
         if target.is_empty() || authority(target).is_none() {
             problems.error(&entry.position, "`endpoint` is the back end's host and port, such as tempo:4317");
         }
-        check_encryption(scheme, config.tls.insecure, entry, problems);
+        if scheme.is_some_and(|scheme| scheme != "http" && scheme != "https") {
+            problems.error(&entry.position, "`endpoint` has no scheme but http:// or https://");
+        }
+        if scheme == Some("http") && config.is_encrypted() {
+            // As in the collector. Not an error: such files run there.
+            let message = "`http://` in the endpoint of a gRPC exporter does not turn encryption off: TLS is used; write \
+                           `tls: {insecure: true}` if the back end has none";
+            problems.warning(&entry.position, message);
+        }
+        config.tls.check(&entry.position, problems);
         check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
         Some(config)
+    }
+
+    /// Whether TLS is used: by the scheme `https`, else unless `insecure` is set (and no authority given). The collector's
+    /// rule, in which `http` says nothing.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        split_scheme(&self.endpoint).0 == Some("https") || !self.tls.is_plain()
     }
 
     /// Host and port.
@@ -237,7 +242,7 @@ impl OtlpHttpConfig {
     pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
         let config = Self::decode(&entry.value, problems)?;
         match config.traces_uri() {
-            Some(uri) => check_encryption(uri.scheme_str(), false, entry, problems),
+            Some(_) => config.tls.check(&entry.position, problems),
             None => problems.error(&entry.position, "`endpoint` is the back end's address, such as http://jaeger:4318"),
         }
         check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
@@ -250,7 +255,8 @@ impl OtlpHttpConfig {
             "" => format!("{}/v1/traces", self.endpoint.trim_end_matches('/')),
             whole => whole.to_owned(),
         };
-        text.parse().ok().filter(|uri: &::http::Uri| uri.host().is_some() && uri.scheme().is_some())
+        let has_scheme = |uri: &::http::Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+        text.parse().ok().filter(|uri: &::http::Uri| uri.host().is_some() && has_scheme(uri))
     }
 }
 
@@ -264,15 +270,6 @@ fn split_scheme(endpoint: &str) -> (Option<&str>, &str) {
 fn authority(target: &str) -> Option<::http::uri::Authority> {
     let authority: ::http::uri::Authority = target.parse().ok()?;
     (authority.port_u16().is_some() && !authority.host().is_empty()).then_some(authority)
-}
-
-/// Spans must not travel unencrypted by accident.
-fn check_encryption(scheme: Option<&str>, is_insecure: bool, entry: &Entry, problems: &mut Problems) {
-    if scheme != Some("http") && !is_insecure {
-        let message = "TLS to a back end is known to the OpenTelemetry Collector, not supported by rootspan (yet): \
-                       only `http://…` or `tls: {insecure: true}`";
-        problems.error(&entry.position, message);
-    }
 }
 
 fn check_sending(queue: &SendingQueueConfig, retry: &RetryConfig, entry: &Entry, problems: &mut Problems) {

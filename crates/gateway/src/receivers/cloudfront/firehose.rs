@@ -9,7 +9,6 @@ use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use subtle::ConstantTimeEq as _;
-use tokio::net::TcpStream;
 
 use rootspan_wire::cloudfront::Reader;
 use rootspan_wire::cloudfront::span::Settings;
@@ -25,6 +24,7 @@ use crate::net::body::{BodyError, collect, unpack};
 use crate::net::decompress::Compression;
 use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer};
 use crate::net::stop::Stop;
+use crate::net::stream::Accepted;
 use crate::runtime::ingress::Ingress;
 use crate::tasks;
 
@@ -122,8 +122,8 @@ impl Counters {
 }
 
 /// Serves one connection.
-pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, stop: Stop) {
-    net_http::serve(stream, stop, HEADER_TIMEOUT, move |request| respond(request, Arc::clone(&server))).await;
+pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, stop: Stop) {
+    net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, move |request| respond(request, Arc::clone(&server))).await;
 }
 
 async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {

@@ -23,11 +23,12 @@ use rootspan_wire::cloudfront::{Columns, Reader};
 use crate::clock::Clock;
 use crate::config;
 use crate::config::decode::Decode;
-use crate::config::node::Node;
+use crate::config::node::{Entry, Node};
 use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, Endpoint, Secret, choice};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::Stop;
+use crate::net::tls::{ServerTlsConfig, server};
 use crate::runtime::ingress::Ingress;
 use crate::tasks::{self, Task};
 use crate::telemetry::metrics::RecordCounts;
@@ -55,8 +56,9 @@ config! {
         percent_decode_json: bool = "false",
         /// Longest body, as sent and decompressed; Firehose sends up to 64 MiB.
         max_request_body_size: ByteSize = "64MiB",
+        /// Encryption; without it there is none, and Firehose needs a balancer in front that has it.
+        tls: Option<ServerTlsConfig>,
     }
-    known { "tls" }
 }
 
 config! {
@@ -118,6 +120,15 @@ impl Decode for ClientAddressSetting {
 }
 
 impl CloudFrontConfig {
+    /// Decodes and checks what belongs together.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        if let Some(tls) = &config.tls {
+            tls.check(&entry.position, problems);
+        }
+        Some(config)
+    }
+
     /// What reads deliveries.
     fn reader(&self) -> Reader {
         Reader {
@@ -152,13 +163,15 @@ impl CloudFrontConfig {
 #[derive(Debug)]
 pub(crate) struct Bound {
     listener: Listener,
-    config: CloudFrontConfig,
+    config: Box<CloudFrontConfig>,
 }
 
 /// Listens on the configured address.
 pub(crate) async fn bind(id: &str, config: &CloudFrontConfig) -> Result<Bound, ListenError> {
-    let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}.endpoint"));
-    Ok(Bound { listener: Listener::bind(&config.endpoint, &what, &key).await?, config: config.clone() })
+    let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}"));
+    let listener = Listener::bind(&config.endpoint, &what, &format!("{key}.endpoint")).await?;
+    let listener = listener.with_tls(config.tls.as_ref(), server::HTTP, &what, &key)?;
+    Ok(Bound { listener, config: Box::new(config.clone()) })
 }
 
 impl Bound {
@@ -172,7 +185,7 @@ impl Bound {
         let server = Arc::new(firehose::Server::new(ingress, &self.config, clock));
         let counters = server.counters();
         let connection_stop = stop.clone();
-        let serve = move |stream| firehose::serve(stream, Arc::clone(&server), connection_stop.clone());
+        let serve = move |accepted| firehose::serve(accepted, Arc::clone(&server), connection_stop.clone());
         let task = tasks::start("cloudfront", self.listener.run("cloudfront connection", stop.clone(), serve));
         (task, Arc::new(move || counters.by_outcome()))
     }

@@ -11,7 +11,6 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use tokio::net::TcpStream;
 
 use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::response::{Code, Status, export_response_protobuf};
@@ -25,6 +24,7 @@ use crate::ledger::RefusalReason;
 use crate::net::body::{BODY_TIMEOUT, BodyError, unpack};
 use crate::net::decompress::Compression;
 use crate::net::stop::Stop;
+use crate::net::stream::Accepted;
 use crate::runtime::ingress::{Ingress, Ingresses, Refused};
 use crate::tasks::TaskGroup;
 
@@ -83,7 +83,7 @@ impl Server {
 }
 
 /// Serves one connection until the peer closes it, its time is over, or `stop`; requests on their way are finished.
-pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, mut stop: Stop) {
+pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, mut stop: Stop) {
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -92,7 +92,7 @@ pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, mut stop: Stop
         .max_header_list_size(MAX_HEADER_BYTES)
         .max_concurrent_streams(server.max_concurrent_streams);
     // A peer that does not speak HTTP/2 is not worth a line of the log.
-    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(stream)).await;
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(accepted.stream)).await;
     let Ok(Ok(mut connection)) = handshake else { return };
     let mut requests = TaskGroup::new("otlp grpc request");
     let mut stopping = false;

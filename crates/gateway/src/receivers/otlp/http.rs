@@ -6,7 +6,6 @@ use std::time::Duration;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::net::TcpStream;
 
 use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::response::{Code, Status, export_response_json, export_response_protobuf};
@@ -20,6 +19,7 @@ use crate::net::body::{BodyError, collect, unpack};
 use crate::net::decompress::Compression;
 use crate::net::http::{self as net_http, Answer, answer, retry_after, text};
 use crate::net::stop::Stop;
+use crate::net::stream::Accepted;
 use crate::runtime::ingress::{Ingress, Ingresses, Refused};
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -72,9 +72,9 @@ impl Server {
 }
 
 /// Serves one connection.
-pub(super) async fn serve(stream: TcpStream, server: Arc<Server>, stop: Stop) {
+pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, stop: Stop) {
     let header_timeout = server.header_timeout;
-    net_http::serve(stream, stop, header_timeout, move |request| respond(request, Arc::clone(&server))).await;
+    net_http::serve(accepted.stream, stop, header_timeout, move |request| respond(request, Arc::clone(&server))).await;
 }
 
 /// The two forms of a body.

@@ -23,6 +23,7 @@ use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, Endpoint};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::Stop;
+use crate::net::tls::{ServerTlsConfig, server};
 use crate::runtime::ingress::Ingresses;
 use crate::tasks::{self, Task};
 
@@ -55,8 +56,10 @@ config! {
         max_concurrent_streams: u32 = "256",
         /// Life of connections.
         keepalive: Option<Keepalive>,
+        /// Encryption; without it there is none.
+        tls: Option<ServerTlsConfig>,
     }
-    known { "tls", "auth", "middlewares" }
+    known { "auth", "middlewares" }
     ignored {
         "transport": "gRPC runs over TCP",
         "read_buffer_size": "buffers grow as needed",
@@ -105,8 +108,10 @@ config! {
         max_request_body_size: ByteSize = "20MiB",
         /// A client that has not sent its headers by then is cut off.
         read_header_timeout: Duration = "1m",
+        /// Encryption; without it there is none.
+        tls: Option<ServerTlsConfig>,
     }
-    known { "tls", "auth", "cors", "middlewares", "response_headers", "compression_algorithms" }
+    known { "auth", "cors", "middlewares", "response_headers", "compression_algorithms" }
     ignored {
         "transport": "HTTP runs over TCP",
         "include_metadata": "nothing behind the receiver reads the metadata of requests",
@@ -124,6 +129,9 @@ impl OtlpConfig {
         if config.protocols.grpc.is_none() && config.protocols.http.is_none() {
             problems.error(&entry.position, "`protocols` needs `grpc` or `http`: without one nothing is received");
         }
+        let grpc_tls = config.protocols.grpc.iter().filter_map(|grpc| grpc.tls.as_ref());
+        let http_tls = config.protocols.http.iter().filter_map(|http| http.tls.as_ref());
+        grpc_tls.chain(http_tls).for_each(|tls| tls.check(&entry.position, problems));
         Some(config)
     }
 }
@@ -131,8 +139,8 @@ impl OtlpConfig {
 /// The listening sockets of a receiver that has not started.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    grpc: Option<(Listener, GrpcConfig)>,
-    http: Option<(Listener, HttpConfig)>,
+    grpc: Option<(Listener, Box<GrpcConfig>)>,
+    http: Option<(Listener, Box<HttpConfig>)>,
 }
 
 /// Listens on the configured addresses.
@@ -140,12 +148,14 @@ pub(crate) async fn bind(id: &str, config: &OtlpConfig) -> Result<Bound, ListenE
     let what = format!("the receiver {id}");
     let mut bound = Bound { grpc: None, http: None };
     if let Some(grpc) = &config.protocols.grpc {
-        let key = format!("receivers.{id}.protocols.grpc.endpoint");
-        bound.grpc = Some((Listener::bind(&grpc.endpoint, &what, &key).await?, grpc.clone()));
+        let key = format!("receivers.{id}.protocols.grpc");
+        let listener = Listener::bind(&grpc.endpoint, &what, &format!("{key}.endpoint")).await?;
+        bound.grpc = Some((listener.with_tls(grpc.tls.as_ref(), server::GRPC, &what, &key)?, Box::new(grpc.clone())));
     }
     if let Some(http) = &config.protocols.http {
-        let key = format!("receivers.{id}.protocols.http.endpoint");
-        bound.http = Some((Listener::bind(&http.endpoint, &what, &key).await?, http.clone()));
+        let key = format!("receivers.{id}.protocols.http");
+        let listener = Listener::bind(&http.endpoint, &what, &format!("{key}.endpoint")).await?;
+        bound.http = Some((listener.with_tls(http.tls.as_ref(), server::HTTP, &what, &key)?, Box::new(http.clone())));
     }
     Ok(bound)
 }
@@ -163,13 +173,13 @@ impl Bound {
         if let Some((listener, config)) = self.grpc {
             let server = Arc::new(grpc::Server::new(ingresses.clone(), &config));
             let connection_stop = stop.clone();
-            let serve = move |stream| grpc::serve(stream, Arc::clone(&server), connection_stop.clone());
+            let serve = move |accepted| grpc::serve(accepted, Arc::clone(&server), connection_stop.clone());
             servers.push(tasks::start("otlp grpc", listener.run("otlp grpc connection", stop.clone(), serve)));
         }
         if let Some((listener, config)) = self.http {
             let server = Arc::new(http::Server::new(ingresses.clone(), &config));
             let connection_stop = stop.clone();
-            let serve = move |stream| http::serve(stream, Arc::clone(&server), connection_stop.clone());
+            let serve = move |accepted| http::serve(accepted, Arc::clone(&server), connection_stop.clone());
             servers.push(tasks::start("otlp http", listener.run("otlp http connection", stop.clone(), serve)));
         }
         servers
