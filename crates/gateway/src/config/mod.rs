@@ -18,6 +18,7 @@ mod elsewhere;
 mod source;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 pub use default::{CloudFrontSettings, DefaultSettings};
 pub use source::{Source, feature_gate_warnings};
