@@ -6,7 +6,7 @@ use crate::config::node;
 
 fn server(yaml: &str) -> (Option<ServerTlsConfig>, Problems) {
     let mut problems = Problems::default();
-    let node = node::parse(&"t".into(), yaml, &|_| None, &mut problems).expect("is YAML");
+    let node = node::parse(&"t".into(), yaml, &mut problems).expect("is YAML");
     let config = ServerTlsConfig::decode(&node, &mut problems);
     if let Some(config) = &config {
         config.check(&node.position, &mut problems);
