@@ -1,13 +1,16 @@
 //! Every decoder on bytes that nobody meant: realistic input with a few bytes changed, and noise. Fixed seeds, so that
 //! a run finds what the last one found. Nothing may panic, and what is accepted must stay accepted.
 
+use rootspan_model::sampling::Threshold;
 use rootspan_testkit::generate::{Options, generate};
-use rootspan_wire::cloudfront::span::{Encoder, Settings, Trust};
+use rootspan_wire::cloudfront::rules::{PathPattern, PathRule, Trust};
+use rootspan_wire::cloudfront::span::{Encoder, Settings};
 use rootspan_wire::cloudfront::{ReadOptions, Source, read_json};
 use rootspan_wire::firehose;
 use rootspan_wire::otlp::batch::TraceBatch;
-use rootspan_wire::otlp::json::{read_request, write_traces};
-use rootspan_wire::otlp::validate::{Limits, Validated, validate};
+use rootspan_wire::otlp::json::{read_payload, read_request, write_request, write_traces};
+use rootspan_wire::otlp::payload::{Payload, Signal};
+use rootspan_wire::otlp::validate::{Limits, Rejected, Validated, validate, validate_payload};
 
 /// SplitMix64.
 struct Noise(u64);
@@ -95,11 +98,51 @@ fn disturbed_json() {
     assert!(accepted > 20, "{accepted}");
 }
 
+/// Writes a request as JSON, reads it back, and checks that it would be accepted again.
+fn examine_payload(payload: &Payload) {
+    let (again, rejected) =
+        validate_payload(payload.signal(), payload.bytes().clone(), &Limits::default()).expect("accepted before");
+    assert_eq!((again.bytes(), again.items(), rejected), (payload.bytes(), payload.items(), Rejected::default()));
+    let mut json = Vec::new();
+    write_request(payload, &mut json).expect("memory");
+    let (from_json, rejected) = read_payload(payload.signal(), &json, &Limits::default()).expect("our own JSON");
+    assert_eq!((from_json.items(), rejected), (payload.items(), Rejected::default()));
+}
+
+#[test]
+fn disturbed_metrics_and_logs() {
+    const METRICS: &str = r#"{"resourceMetrics":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeMetrics":[{"scope":{"name":"lib"},"metrics":[{"name":"a","unit":"By","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"asInt":"7","timeUnixNano":"1544712660300000000"},{"asDouble":0.5}]}},{"name":"b","histogram":{"dataPoints":[{"count":"2","sum":2.5,"bucketCounts":["1","1"],"explicitBounds":[1],"exemplars":[{"asDouble":3,"traceId":"01010101010101010101010101010101"}]}]}},{"name":"c","exponentialHistogram":{"dataPoints":[{"scale":-2,"positive":{"offset":1,"bucketCounts":["5","300"]}}]}},{"name":"d","summary":{"dataPoints":[{"quantileValues":[{"quantile":0.5,"value":1}]}]}}]}]}]}"#;
+    const LOGS: &str = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1544712660300000000","severityNumber":9,"severityText":"INFO","body":{"kvlistValue":{"values":[{"key":"k","value":{"arrayValue":{"values":[{"intValue":"1"}]}}}]}},"traceId":"01010101010101010101010101010101","spanId":"0202020202020202","eventName":"e"},{"body":{"stringValue":"second"}}]}]}]}"#;
+    let mut noise = Noise(5);
+    for (signal, json) in [(Signal::Metrics, METRICS), (Signal::Logs, LOGS)] {
+        let (payload, _) = read_payload(signal, json.as_bytes(), &Limits::default()).expect("sound");
+        let (mut accepted, mut rejected, mut refused) = (0, 0, 0);
+        for _ in 0..3000 {
+            let mut bytes = payload.bytes().to_vec();
+            noise.disturb(&mut bytes);
+            match validate_payload(signal, bytes.into(), &Limits::default()) {
+                Err(_) => refused += 1,
+                Ok((disturbed, left_out)) => {
+                    examine_payload(&disturbed);
+                    *if left_out.items > 0 { &mut rejected } else { &mut accepted } += 1;
+                }
+            }
+            let mut json = json.as_bytes().to_vec();
+            noise.disturb(&mut json);
+            if let Ok((disturbed, _)) = read_payload(signal, &json, &Limits::default()) {
+                examine_payload(&disturbed);
+            }
+        }
+        assert!(accepted > 20 && rejected > 5 && refused > 20, "{accepted} {rejected} {refused}");
+    }
+}
+
 #[test]
 fn disturbed_log_records_and_deliveries() {
     const RECORD: &str = r#"{"date":"2026-09-14","time":"10:15:30","x-edge-location":"FRA60-P4","sc-bytes":"1142","c-ip":"198.51.100.11","cs-method":"GET","cs-uri-stem":"/api/items","sc-status":"504","cs(Referer)":"https://a/?b","cs(User-Agent)":"Mozilla%20(X11)","cs-uri-query":"limit=5&token=%20","x-edge-result-type":"Error","x-edge-request-id":"Gx7T0nVb2qk8Zc1yLw==","x-host-header":"[2001:db8::1]:443","cs-protocol":"https","time-taken":"0.187","x-forwarded-for":"203.0.113.9, ::1","ssl-protocol":"TLSv1.3","cs-protocol-version":"HTTP/2.0","time-to-first-byte":"0.171","timestamp(ms)":"1789380930482","cs-headers":"Host:a%0Atraceparent:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01%0A","viewer-request-log-data":"rs1;00-09d64ae8d7628a6968e3f996796f3f63-2184743dd888b4f1-03;-;1789380930295;8;-;-"}"#;
     const DELIVERY: &str = r#"{"requestId":"r","timestamp":1789380994120,"records":[{"data":""},{"data":"eyJzYy1zdGF0dXMiOiIyMDAifXsic2Mtc3RhdHVzIjoiNDA0In0="}]}"#;
-    let settings = [Settings::default(), Settings { trust: Trust::Continue, ..Settings::default() }];
+    let rule = PathRule { pattern: PathPattern::new("*"), trust: Trust::Continue, threshold: Some(Threshold::ALWAYS) };
+    let settings = [Settings::default(), Settings { paths: vec![rule], ..Settings::default() }];
     let mut noise = Noise(3);
     let mut spans = 0;
     for round in 0..4000 {
@@ -108,7 +151,7 @@ fn disturbed_log_records_and_deliveries() {
         let source = if round % 2 == 0 { Source::Standard } else { Source::RealTime };
         let mut encoder = Encoder::new(&settings[round % 2]);
         for record in read_json(&bytes, ReadOptions { source, percent_decode: round % 3 == 0 }).flatten() {
-            _ = encoder.push(&record);
+            _ = encoder.push(&record, None);
         }
         let batch = encoder.finish();
         examine(&batch);
