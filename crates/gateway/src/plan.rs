@@ -226,6 +226,8 @@ impl fmt::Display for Plan {
         for (id, extension) in &self.extensions {
             match extension {
                 Extension::HealthCheck(health) => writeln!(f, "extension {id} listens {}", health.endpoint)?,
+                Extension::BearerTokenAuth(_) => writeln!(f, "extension {id}: bearer tokens")?,
+                Extension::BasicAuth(_) => writeln!(f, "extension {id}: names and passwords")?,
                 Extension::Ui(ui) => writeln!(f, "extension {id} listens {}", ui.endpoint)?,
                 Extension::Retired => writeln!(f, "extension {id}: accepted, nothing runs")?,
             }

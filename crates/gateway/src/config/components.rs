@@ -11,6 +11,8 @@ use crate::exporters::debug::DebugConfig;
 use crate::exporters::file::FileConfig;
 use crate::exporters::otlp::{OtlpGrpcConfig, OtlpHttpConfig};
 use crate::exporters::store::StoreConfig;
+use crate::extensions::basicauth::BasicAuthConfig;
+use crate::extensions::bearertokenauth::BearerTokenAuthConfig;
 use crate::extensions::health_check::HealthCheckConfig;
 use crate::extensions::retired;
 use crate::extensions::ui::UiConfig;
@@ -43,7 +45,7 @@ macro_rules! built_in {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Receiver {
     /// `otlp`
-    Otlp(OtlpConfig),
+    Otlp(Box<OtlpConfig>),
     /// `cloudfront`
     CloudFront(CloudFrontConfig),
 }
@@ -84,7 +86,11 @@ pub enum Exporter {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Extension {
     /// `health_check`
-    HealthCheck(HealthCheckConfig),
+    HealthCheck(Box<HealthCheckConfig>),
+    /// `bearertokenauth`
+    BearerTokenAuth(BearerTokenAuthConfig),
+    /// `basicauth`
+    BasicAuth(Box<BasicAuthConfig>),
     /// `ui`
     Ui(UiConfig),
     /// `memory_ballast`, `pprof`, …: accepted, nothing runs.
@@ -114,7 +120,7 @@ impl Component for Receiver {
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
-            "otlp" => Some(OtlpConfig::decode_checked(entry, problems).map(Self::Otlp)),
+            "otlp" => Some(OtlpConfig::decode_checked(entry, problems).map(|config| Self::Otlp(Box::new(config)))),
             "cloudfront" => Some(CloudFrontConfig::decode_checked(entry, problems).map(Self::CloudFront)),
             _ => None,
         }
@@ -181,13 +187,23 @@ impl Component for Extension {
     const NOUN: &'static str = "extension";
     const BUILT_IN: &'static [BuiltIn] = &[
         built_in!("extensions.health_check", &[], &[], HealthCheckConfig),
+        built_in!("extensions.bearertokenauth", &[], &[], BearerTokenAuthConfig),
+        built_in!("extensions.basicauth", &[], &[], BasicAuthConfig),
         built_in!("extensions.ui", &[], &[], UiConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::EXTENSIONS;
 
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
-            "health_check" => Some(HealthCheckConfig::decode_checked(entry, problems).map(Self::HealthCheck)),
+            "health_check" => Some(
+                HealthCheckConfig::decode_checked(entry, problems).map(|config| Self::HealthCheck(Box::new(config))),
+            ),
+            "bearertokenauth" => {
+                Some(BearerTokenAuthConfig::decode_checked(entry, problems).map(Self::BearerTokenAuth))
+            }
+            "basicauth" => {
+                Some(BasicAuthConfig::decode_checked(entry, problems).map(|config| Self::BasicAuth(Box::new(config))))
+            }
             "ui" => Some(UiConfig::decode_checked(entry, problems).map(Self::Ui)),
             _ => retired::REASONS.iter().find(|(name, _)| *name == kind).map(|(name, reason)| {
                 problems.warning(&entry.position, format!("`{name}` is accepted and has no effect: {reason}"));

@@ -272,8 +272,6 @@ pub(crate) const EXTENSIONS: &[&str] = &[
     "awsproxy",
     "azure_auth",
     "azure_encoding",
-    "basicauth",
-    "bearertokenauth",
     "cgroup_runtime",
     "datadog",
     "db_storage",

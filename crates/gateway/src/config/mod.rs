@@ -31,6 +31,7 @@ use problems::{Problem, Problems, did_you_mean};
 use service::{Pipeline, Reference, Service, decode_service};
 
 use crate::exporters::store::StoreConfig;
+use crate::extensions::auth;
 use crate::extensions::ui::UiConfig;
 use crate::files;
 
@@ -131,7 +132,7 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
     let running = service.as_ref().map(|service| service.extensions.as_slice()).unwrap_or_default();
     let extensions = Definitions::decode(root, "extensions", running, problems);
     let service = service?;
-    Some(Config {
+    let config = Config {
         receivers: receivers.components,
         processors: processors.components,
         exporters: exporters.components,
@@ -139,7 +140,9 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
         service,
         hosts_file: None,
         warnings: Vec::new(),
-    })
+    };
+    auth::check(&config, &extensions.ids, problems);
+    Some(config)
 }
 
 /// One section of definitions.

@@ -6,12 +6,23 @@ use std::pin::Pin;
 
 use crate::ack::Refusal;
 use crate::batch::Batch;
+use crate::extensions::auth::Authenticators;
+use crate::net::resolve::Resolver;
 
 pub mod debug;
 pub mod file;
 pub mod otlp;
 pub mod sending;
 pub mod store;
+
+/// What exporters over the network are given from outside.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Looks up the names of back ends.
+    pub(crate) resolver: Resolver,
+    /// What `auth` refers to.
+    pub(crate) authenticators: Authenticators,
+}
 
 /// What became of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 
+use super::auth::{AuthConfig, Authenticator};
 use crate::clock::Clock;
 use crate::config;
 use crate::config::decode::Decode as _;
@@ -31,8 +32,10 @@ config! {
         response_body: Option<ResponseBody>,
         /// Encryption; without it there is none.
         tls: Option<ServerTlsConfig>,
+        /// Who may ask; without it everybody who can connect.
+        auth: Option<AuthConfig>,
     }
-    known { "auth", "cors" }
+    known { "cors" }
     ignored { "check_collector_pipeline": "the collector documents that it does not work" }
 }
 
@@ -96,20 +99,45 @@ impl Health {
 }
 
 /// Answers until told to stop.
-pub(crate) fn start(listener: Listener, config: HealthCheckConfig, health: Arc<Health>, stop: &Stop) -> Task {
+pub(crate) fn start(
+    listener: Listener,
+    config: HealthCheckConfig,
+    auth: Option<Arc<Authenticator>>,
+    health: Arc<Health>,
+    stop: &Stop,
+) -> Task {
     let config = Arc::new(config);
     let connection_stop = stop.clone();
     let serve = move |accepted: Accepted| {
         let (config, health, stop) = (Arc::clone(&config), Arc::clone(&health), connection_stop.clone());
+        let auth = auth.clone();
         async move {
             let handle = |request: http::Request<hyper::body::Incoming>| {
                 let response = respond(request.uri().path(), &config, &health);
-                async move { response }
+                let auth = auth.clone();
+                async move {
+                    match &auth {
+                        Some(auth) => guarded(auth, request.headers(), response).await,
+                        None => response,
+                    }
+                }
             };
             net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, handle).await;
         }
     };
     tasks::start("health check", listener.run("health check connection", stop.clone(), serve))
+}
+
+/// `response` for who may have it.
+async fn guarded(auth: &Authenticator, headers: &http::HeaderMap, response: Answer) -> Answer {
+    match auth.authenticate(headers).await {
+        Ok(_) => response,
+        Err(denied) => {
+            let mut refusal = text(StatusCode::UNAUTHORIZED, denied.message());
+            refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth.challenge());
+            refusal
+        }
+    }
 }
 
 fn respond(path: &str, config: &HealthCheckConfig, health: &Health) -> Answer {

@@ -1,5 +1,8 @@
 //! Extensions: what runs beside the pipelines.
 
+pub mod auth;
+pub mod basicauth;
+pub mod bearertokenauth;
 pub mod health_check;
 pub(crate) mod retired;
 pub mod ui;

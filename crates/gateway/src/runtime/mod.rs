@@ -21,12 +21,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::components::{Exporter as ExporterConfig, Extension, Processor as ProcessorConfig, Receiver};
 use crate::config::id::ComponentId;
-use crate::exporters::Exporter;
 use crate::exporters::debug::{DebugExporter, Output, standard_output};
 use crate::exporters::file::FileExporter;
 use crate::exporters::otlp::grpc::OtlpGrpcExporter;
 use crate::exporters::otlp::http::OtlpHttpExporter;
 use crate::exporters::store::StoreExporter;
+use crate::exporters::{Exporter, Surroundings};
+use crate::extensions::auth::Authenticators;
 use crate::extensions::health_check::{self, Health, HealthCheckConfig};
 use crate::files;
 use crate::ledger::{ExporterIndex, Ledger, Named, Snapshot};
@@ -81,6 +82,14 @@ pub enum StartError {
     #[error("the exporter {id} cannot use `exporters.{id}.tls`: {reason}")]
     Tls {
         /// Of the exporter.
+        id: String,
+        /// Which file, and what is wrong with it.
+        reason: String,
+    },
+    /// An authenticator has no secret.
+    #[error("the extension {id} cannot start: {reason}")]
+    Auth {
+        /// Of the extension.
         id: String,
         /// Which file, and what is wrong with it.
         reason: String,
@@ -153,11 +162,13 @@ impl Gateway {
     pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
         let plan = plan(config);
         let mut exporters = Vec::new();
-        let resolver = Resolver::new(config.hosts_file.clone());
+        let authenticators = Authenticators::build(&plan.extensions);
+        let authenticators = authenticators.map_err(|(id, reason)| StartError::Auth { id, reason })?;
+        let surroundings = Surroundings { resolver: Resolver::new(config.hosts_file.clone()), authenticators };
         for planned in &plan.exporters {
-            exporters.push(build_exporter(planned, &environment, &resolver)?);
+            exporters.push(build_exporter(planned, &environment, &surroundings)?);
         }
-        let sockets = Sockets::bind(config, &plan).await?;
+        let sockets = Sockets::bind(config, &plan, &surroundings.authenticators).await?;
         let ledger = Arc::new(new_ledger(&plan));
         let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
@@ -192,7 +203,8 @@ impl Gateway {
         let stores = environment.stores.into_iter().collect();
         let sources = Arc::new(Sources { ledger, budget, health: Arc::clone(&health), cloudfront, stores });
         for (_, listener, config) in sockets.health_checks {
-            running.others.push(health_check::start(listener, config, Arc::clone(&health), &others_stop));
+            let auth = surroundings.authenticators.of(config.auth.as_ref());
+            running.others.push(health_check::start(listener, config, auth, Arc::clone(&health), &others_stop));
         }
         running.others.extend(sockets.metrics.map(|listener| telemetry::start(listener, sources, &others_stop)));
         health.set_accepting(true);
@@ -316,7 +328,7 @@ fn payload_limit(plan: &Plan, store_tail_bytes: u64) -> u64 {
 fn build_exporter(
     planned: &PlannedExporter,
     environment: &Environment,
-    resolver: &Resolver,
+    surroundings: &Surroundings,
 ) -> Result<Arc<dyn Exporter>, StartError> {
     let (id, signal) = (planned.id.to_string(), planned.signal);
     match &planned.config {
@@ -335,11 +347,11 @@ fn build_exporter(
             Ok(Arc::new(exporter))
         }
         ExporterConfig::OtlpGrpc(config) => {
-            let exporter = OtlpGrpcExporter::new(&format!("the exporter {id}"), config, signal, resolver);
+            let exporter = OtlpGrpcExporter::new(&format!("the exporter {id}"), config, signal, surroundings);
             Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
         }
         ExporterConfig::OtlpHttp(config) => {
-            let exporter = OtlpHttpExporter::new(&format!("the exporter {id}"), config, resolver);
+            let exporter = OtlpHttpExporter::new(&format!("the exporter {id}"), config, surroundings);
             Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
         }
     }
@@ -405,11 +417,11 @@ enum BoundReceiver {
 }
 
 impl Sockets {
-    async fn bind(config: &Config, plan: &Plan) -> Result<Self, StartError> {
+    async fn bind(config: &Config, plan: &Plan, authenticators: &Authenticators) -> Result<Self, StartError> {
         let mut sockets =
             Self { receivers: Vec::new(), receiver_ids: Vec::new(), health_checks: Vec::new(), metrics: None };
         for receiver in &plan.receivers {
-            sockets.receivers.push(bind_receiver(receiver).await?);
+            sockets.receivers.push(bind_receiver(receiver, authenticators).await?);
             sockets.receiver_ids.push(receiver.id.to_string());
         }
         for (id, extension) in &plan.extensions {
@@ -417,7 +429,7 @@ impl Sockets {
                 let (what, key) = (format!("the extension {id}"), format!("extensions.{id}"));
                 let listener = Listener::bind(&health.endpoint, &what, &format!("{key}.endpoint")).await?;
                 let listener = listener.with_tls(health.tls.as_ref(), server::HTTP, &what, &key)?;
-                sockets.health_checks.push((id.to_string(), listener, health.clone()));
+                sockets.health_checks.push((id.to_string(), listener, (**health).clone()));
             }
         }
         if let Some(endpoint) = config.service.telemetry.metrics_endpoint() {
@@ -445,10 +457,13 @@ impl Sockets {
     }
 }
 
-async fn bind_receiver(receiver: &PlannedReceiver) -> Result<BoundReceiver, ListenError> {
+async fn bind_receiver(
+    receiver: &PlannedReceiver,
+    authenticators: &Authenticators,
+) -> Result<BoundReceiver, ListenError> {
     let id = receiver.id.to_string();
     match &receiver.config {
-        Receiver::Otlp(config) => otlp::bind(&id, config).await.map(BoundReceiver::Otlp),
+        Receiver::Otlp(config) => otlp::bind(&id, config, authenticators).await.map(BoundReceiver::Otlp),
         Receiver::CloudFront(config) => cloudfront::bind(&id, config).await.map(BoundReceiver::CloudFront),
     }
 }

@@ -53,12 +53,20 @@ impl Server {
 
 /// A gateway that forwards with these settings.
 pub(super) async fn forwarding(exporter: &str) -> Started {
+    forwarding_with(exporter, None).await
+}
+
+/// … and with an extension: its id and its section.
+pub(super) async fn forwarding_with(exporter: &str, extension: Option<(&str, &str)>) -> Started {
+    let (id, definition) = extension.unwrap_or(("health_check", "{endpoint: '127.0.0.1:0'}"));
     start_with(&format!(
         "
 receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}}}
 exporters:
   {exporter}
+extensions: {{{id}: {definition}}}
 service:
+  extensions: [{id}]
   telemetry: {{metrics: {{level: none}}}}
   pipelines: {{traces: {{receivers: [otlp], exporters: [{}]}}}}
 ",

@@ -1,5 +1,6 @@
 //! The whole gateway with real sockets: independent clients in front, the printing exporter behind.
 
+mod auth;
 mod cloudfront;
 mod forward;
 mod grpc;

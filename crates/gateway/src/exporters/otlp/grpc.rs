@@ -21,10 +21,10 @@ use super::compress::compress;
 use super::{Encoding, Headers, MAX_ANSWER_BYTES, OtlpGrpcConfig};
 use crate::ack::Refusal;
 use crate::batch::Batch;
-use crate::exporters::{Export, Exported, Exporter};
+use crate::exporters::{Export, Exported, Exporter, Surroundings};
+use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
 use crate::net::connect::Connector;
-use crate::net::resolve::Resolver;
 use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, Task};
 
@@ -52,6 +52,7 @@ pub(crate) struct OtlpGrpcExporter {
 #[derive(Debug)]
 struct Shared {
     connector: Connector,
+    auth: Option<Arc<Authenticator>>,
     target: Authority,
     uri: Uri,
     encoding: Encoding,
@@ -74,7 +75,7 @@ impl OtlpGrpcExporter {
         what: &str,
         config: &OtlpGrpcConfig,
         signal: Signal,
-        resolver: &Resolver,
+        surroundings: &Surroundings,
     ) -> Result<Self, String> {
         let tls = config.is_encrypted().then(|| TlsClient::load(&config.tls, what, client::GRPC)).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -83,7 +84,8 @@ impl OtlpGrpcExporter {
         let uri = Uri::builder().scheme(scheme).authority(shown).path_and_query(export_method(signal)).build();
         let uri = uri.unwrap_or_else(|_| Uri::from_static(export_method(signal)));
         let shared = Shared {
-            connector: Connector::new(resolver.clone(), tls),
+            connector: Connector::new(surroundings.resolver.clone(), tls),
+            auth: surroundings.authenticators.of(config.auth.as_ref()),
             target,
             uri,
             encoding: config.compression,
@@ -139,8 +141,12 @@ impl Shared {
         let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
         prefix.put_u8(u8::from(self.encoding != Encoding::None));
         prefix.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+        let mut request = self.request();
+        if let Some(auth) = &self.auth {
+            auth.add_to(request.headers_mut()).await;
+        }
         let connection = used.insert(self.connected().await?);
-        let (response, mut stream) = connection.requests.send_request(self.request(), false).map_err(failed)?;
+        let (response, mut stream) = connection.requests.send_request(request, false).map_err(failed)?;
         stream.send_data(prefix.freeze(), false).map_err(failed)?;
         stream.send_data(message, true).map_err(failed)?;
         let (head, body) = response.await.map_err(failed)?.into_parts();

@@ -17,10 +17,10 @@ use super::grpc::{rejected_spans, retry_delay_of_status};
 use super::{Encoding, Form, Headers, MAX_ANSWER_BYTES, OtlpHttpConfig};
 use crate::ack::Refusal;
 use crate::batch::Batch;
-use crate::exporters::{Export, Exported, Exporter};
+use crate::exporters::{Export, Exported, Exporter, Surroundings};
+use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
 use crate::net::connect::Connector;
-use crate::net::resolve::Resolver;
 use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, HyperExecutor};
 
@@ -39,12 +39,13 @@ struct Shared {
     encoding: Encoding,
     headers: Headers,
     timeout: Duration,
+    auth: Option<Arc<Authenticator>>,
     client: Client<Connector, Full<Bytes>>,
 }
 
 impl OtlpHttpExporter {
     /// The exporter `what`, which connects when there is something to send. An error is one sentence.
-    pub(crate) fn new(what: &str, config: &OtlpHttpConfig, resolver: &Resolver) -> Result<Self, String> {
+    pub(crate) fn new(what: &str, config: &OtlpHttpConfig, surroundings: &Surroundings) -> Result<Self, String> {
         let uri = config.traces_uri().expect("the address was checked when it was decoded");
         let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
         let tls = is_encrypted.then(|| TlsClient::load(&config.tls, what, client::HTTP)).transpose()?;
@@ -54,7 +55,8 @@ impl OtlpHttpExporter {
             encoding: config.compression,
             headers: config.headers.clone(),
             timeout: config.timeout,
-            client: Client::builder(HyperExecutor).build(Connector::new(resolver.clone(), tls)),
+            auth: surroundings.authenticators.of(config.auth.as_ref()),
+            client: Client::builder(HyperExecutor).build(Connector::new(surroundings.resolver.clone(), tls)),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -94,7 +96,11 @@ impl Shared {
             }
         };
         let body = compress(self.encoding, body).await.ok_or_else(unfit)?;
-        let response = self.client.request(self.request(body)).await;
+        let mut request = self.request(body);
+        if let Some(auth) = &self.auth {
+            auth.add_to(request.headers_mut()).await;
+        }
+        let response = self.client.request(request).await;
         let response = response.map_err(|error| self.unavailable(&chain(&error)))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;

@@ -25,6 +25,7 @@ use crate::config::decode::Decode;
 use crate::config::node::{Entry, Node, Value};
 use crate::config::problems::Problems;
 use crate::config::values::{choice, scalar};
+use crate::extensions::auth::AuthConfig;
 use crate::net::tls::ClientTlsConfig;
 
 /// Longest answer that is read: it holds a message for people, never data.
@@ -39,6 +40,8 @@ config! {
         compression: Encoding = "gzip",
         /// Encryption.
         tls: ClientTlsConfig,
+        /// What the gateway shows to the back end.
+        auth: Option<AuthConfig>,
         /// Longest time of one attempt.
         timeout: Duration = "5s",
         /// Metadata that is sent with each request.
@@ -50,7 +53,7 @@ config! {
         /// What happens after a failure.
         retry_on_failure: RetryConfig,
     }
-    known { "keepalive", "auth", "middlewares" }
+    known { "keepalive", "middlewares" }
     ignored {
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",
@@ -78,6 +81,8 @@ config! {
         compression: Encoding = "gzip",
         /// Encryption.
         tls: ClientTlsConfig,
+        /// What the gateway shows to the back end.
+        auth: Option<AuthConfig>,
         /// Longest time of one attempt.
         timeout: Duration = "30s",
         /// Headers that are sent with each request.
@@ -87,7 +92,7 @@ config! {
         /// What happens after a failure.
         retry_on_failure: RetryConfig,
     }
-    known { "auth", "proxy_url", "compression_params", "cookies", "middlewares" }
+    known { "proxy_url", "compression_params", "cookies", "middlewares" }
     ignored {
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",
@@ -220,6 +225,10 @@ impl OtlpGrpcConfig {
                            `tls: {insecure: true}` if the back end has none";
             problems.warning(&entry.position, message);
         }
+        if config.auth.is_some() && !config.is_encrypted() {
+            let message = "`auth` needs encryption: whoever is on the way could read the credentials";
+            problems.error(&entry.position, message);
+        }
         config.tls.check(&entry.position, problems);
         check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
         Some(config)
@@ -242,7 +251,14 @@ impl OtlpHttpConfig {
     pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
         let config = Self::decode(&entry.value, problems)?;
         match config.traces_uri() {
-            Some(_) => config.tls.check(&entry.position, problems),
+            Some(uri) => {
+                config.tls.check(&entry.position, problems);
+                if config.auth.is_some() && uri.scheme_str() == Some("http") {
+                    // As in the collector, which refuses it for gRPC only.
+                    let message = "`auth` without encryption: whoever is on the way can read the credentials";
+                    problems.warning(&entry.position, message);
+                }
+            }
             None => problems.error(&entry.position, "`endpoint` is the back end's address, such as http://jaeger:4318"),
         }
         check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);

@@ -10,6 +10,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 
 use rootspan_wire::otlp::payload::Signal;
@@ -20,6 +21,7 @@ use super::GrpcConfig;
 use super::answer::{refusal, status};
 use crate::ack::Refusal;
 use crate::budget::PaidBuffer;
+use crate::extensions::auth::{Authenticator, Identity};
 use crate::ledger::RefusalReason;
 use crate::net::body::{BODY_TIMEOUT, BodyError, unpack};
 use crate::net::decompress::Compression;
@@ -64,10 +66,11 @@ pub(super) struct Server {
     max_idle: Option<Duration>,
     max_age: Option<Duration>,
     age_grace: Option<Duration>,
+    auth: Option<Arc<Authenticator>>,
 }
 
 impl Server {
-    pub(super) fn new(ingresses: Ingresses, config: &GrpcConfig) -> Self {
+    pub(super) fn new(ingresses: Ingresses, config: &GrpcConfig, auth: Option<Arc<Authenticator>>) -> Self {
         let max_message_bytes =
             usize::try_from(config.max_recv_msg_size_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
         let parameters = config.keepalive.as_ref().and_then(|keepalive| keepalive.server_parameters.as_ref());
@@ -78,6 +81,7 @@ impl Server {
             max_idle: parameters.and_then(|parameters| parameters.max_connection_idle),
             max_age: parameters.and_then(|parameters| parameters.max_connection_age),
             age_grace: parameters.and_then(|parameters| parameters.max_connection_age_grace),
+            auth,
         }
     }
 }
@@ -172,9 +176,22 @@ fn ingress_of<'s>(path: &str, server: &'s Server) -> Result<&'s Ingress, Status>
     server.ingresses.of(signal).ok_or_else(|| status(Code::Unimplemented, without()))
 }
 
+/// Before anything else of the request is looked at.
+async fn authenticate(auth: &Authenticator, head: &Parts, server: &Server) -> Result<Identity, Status> {
+    auth.authenticate(&head.headers).await.map_err(|denied| {
+        if let Ok(ingress) = ingress_of(head.uri.path(), server) {
+            ingress.refused_request(RefusalReason::Unauthenticated);
+        }
+        super::answer::denied(denied)
+    })
+}
+
 /// Receives one request and waits until its spans are settled.
 async fn receive(request: Request<RecvStream>, server: &Server) -> Result<Rejected, Status> {
     let (head, mut body) = request.into_parts();
+    if let Some(auth) = &server.auth {
+        authenticate(auth, &head, server).await?;
+    }
     let ingress = ingress_of(head.uri.path(), server)?;
     if !matches!(
         head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),

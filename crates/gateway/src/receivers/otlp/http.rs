@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
@@ -14,6 +14,7 @@ use rootspan_wire::otlp::validate::Rejected;
 use super::HttpConfig;
 use super::answer::{refusal, status};
 use crate::ack::Refusal;
+use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
 use crate::net::body::{BodyError, collect, unpack};
 use crate::net::decompress::Compression;
@@ -33,10 +34,11 @@ pub(super) struct Server {
     paths: [(Signal, String); 3],
     max_body_bytes: usize,
     header_timeout: Duration,
+    auth: Option<Arc<Authenticator>>,
 }
 
 impl Server {
-    pub(super) fn new(ingresses: Ingresses, config: &HttpConfig) -> Self {
+    pub(super) fn new(ingresses: Ingresses, config: &HttpConfig, auth: Option<Arc<Authenticator>>) -> Self {
         // As in the collector, 0 is the default.
         let configured = match config.max_request_body_size.0 {
             0 => 20 << 20,
@@ -51,6 +53,7 @@ impl Server {
             ],
             max_body_bytes: usize::try_from(configured).unwrap_or(usize::MAX),
             header_timeout: config.read_header_timeout,
+            auth,
         }
     }
 }
@@ -99,6 +102,18 @@ impl Form {
 async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
+    if let Some(auth) = &server.auth
+        && let Err(denied) = auth.authenticate(&head.headers).await
+    {
+        if let Some(ingress) = server.ingress_of(path) {
+            ingress.refused_request(RefusalReason::Unauthenticated);
+        }
+        let status = super::answer::denied(denied);
+        let form = Form::of(&head.headers).unwrap_or(Form::Json);
+        let mut response = refuse(http_status(status.code), &status, form);
+        response.headers_mut().insert(WWW_AUTHENTICATE, auth.challenge());
+        return response;
+    }
     let Some(ingress) = server.ingress_of(path) else {
         return text(StatusCode::NOT_FOUND, format!("{path} is not served here: {}", server.served()));
     };

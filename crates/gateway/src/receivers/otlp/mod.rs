@@ -21,6 +21,7 @@ use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, Endpoint};
+use crate::extensions::auth::{AuthConfig, Authenticator, Authenticators};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::Stop;
 use crate::net::tls::{ServerTlsConfig, server};
@@ -58,8 +59,10 @@ config! {
         keepalive: Option<Keepalive>,
         /// Encryption; without it there is none.
         tls: Option<ServerTlsConfig>,
+        /// Who may send; without it everybody who can connect.
+        auth: Option<AuthConfig>,
     }
-    known { "auth", "middlewares" }
+    known { "middlewares" }
     ignored {
         "transport": "gRPC runs over TCP",
         "read_buffer_size": "buffers grow as needed",
@@ -110,8 +113,10 @@ config! {
         read_header_timeout: Duration = "1m",
         /// Encryption; without it there is none.
         tls: Option<ServerTlsConfig>,
+        /// Who may send; without it everybody who can connect.
+        auth: Option<AuthConfig>,
     }
-    known { "auth", "cors", "middlewares", "response_headers", "compression_algorithms" }
+    known { "cors", "middlewares", "response_headers", "compression_algorithms" }
     ignored {
         "transport": "HTTP runs over TCP",
         "include_metadata": "nothing behind the receiver reads the metadata of requests",
@@ -141,20 +146,24 @@ impl OtlpConfig {
 pub(crate) struct Bound {
     grpc: Option<(Listener, Box<GrpcConfig>)>,
     http: Option<(Listener, Box<HttpConfig>)>,
+    grpc_auth: Option<Arc<Authenticator>>,
+    http_auth: Option<Arc<Authenticator>>,
 }
 
 /// Listens on the configured addresses.
-pub(crate) async fn bind(id: &str, config: &OtlpConfig) -> Result<Bound, ListenError> {
+pub(crate) async fn bind(id: &str, config: &OtlpConfig, authenticators: &Authenticators) -> Result<Bound, ListenError> {
     let what = format!("the receiver {id}");
-    let mut bound = Bound { grpc: None, http: None };
+    let mut bound = Bound { grpc: None, http: None, grpc_auth: None, http_auth: None };
     if let Some(grpc) = &config.protocols.grpc {
         let key = format!("receivers.{id}.protocols.grpc");
         let listener = Listener::bind(&grpc.endpoint, &what, &format!("{key}.endpoint")).await?;
+        bound.grpc_auth = authenticators.of(grpc.auth.as_ref());
         bound.grpc = Some((listener.with_tls(grpc.tls.as_ref(), server::GRPC, &what, &key)?, Box::new(grpc.clone())));
     }
     if let Some(http) = &config.protocols.http {
         let key = format!("receivers.{id}.protocols.http");
         let listener = Listener::bind(&http.endpoint, &what, &format!("{key}.endpoint")).await?;
+        bound.http_auth = authenticators.of(http.auth.as_ref());
         bound.http = Some((listener.with_tls(http.tls.as_ref(), server::HTTP, &what, &key)?, Box::new(http.clone())));
     }
     Ok(bound)
@@ -171,13 +180,13 @@ impl Bound {
     pub(crate) fn start(self, ingresses: &Ingresses, stop: &Stop) -> Vec<Task> {
         let mut servers = Vec::new();
         if let Some((listener, config)) = self.grpc {
-            let server = Arc::new(grpc::Server::new(ingresses.clone(), &config));
+            let server = Arc::new(grpc::Server::new(ingresses.clone(), &config, self.grpc_auth));
             let connection_stop = stop.clone();
             let serve = move |accepted| grpc::serve(accepted, Arc::clone(&server), connection_stop.clone());
             servers.push(tasks::start("otlp grpc", listener.run("otlp grpc connection", stop.clone(), serve)));
         }
         if let Some((listener, config)) = self.http {
-            let server = Arc::new(http::Server::new(ingresses.clone(), &config));
+            let server = Arc::new(http::Server::new(ingresses.clone(), &config, self.http_auth));
             let connection_stop = stop.clone();
             let serve = move |accepted| http::serve(accepted, Arc::clone(&server), connection_stop.clone());
             servers.push(tasks::start("otlp http", listener.run("otlp http connection", stop.clone(), serve)));
