@@ -77,10 +77,11 @@ fn unzstd(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer
         return Err(DecompressError::Corrupt("it is not zstd"));
     }
     let window_bytes = zstd_window_bytes(input).ok_or(DecompressError::Corrupt(CUT))?;
-    let window_log = window_bytes.max(1).next_power_of_two().ilog2().max(MIN_ZSTD_WINDOW_LOG);
-    if window_log > MAX_ZSTD_WINDOW_LOG {
+    // Compared first: of a number that the sender chose, the next power of two may not exist.
+    if window_bytes > 1 << MAX_ZSTD_WINDOW_LOG {
         return Err(DecompressError::Corrupt(LARGE_WINDOW));
     }
+    let window_log = window_bytes.max(1).next_power_of_two().ilog2().max(MIN_ZSTD_WINDOW_LOG);
     // Many small bodies that each ask for a large window would otherwise cost memory that nobody reserved.
     let _window = budget.try_reserve(1 << window_log)?;
     let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|error| corrupt(&error))?;

@@ -125,6 +125,20 @@ fn the_zstd_window_is_paid_for() {
     }
 }
 
+/// Found by the fuzz target `decompress`: the next power of two of such a length does not exist.
+#[test]
+fn a_zstd_length_near_two_to_the_64_is_too_large() {
+    let input = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &[0xff; 8], &[0x01, 0x00, 0x00]].concat();
+    assert_eq!(zstd_window_bytes(&input), Some(u64::MAX));
+    check(
+        Compression::Zstd,
+        &input,
+        1 << 20,
+        1 << 28,
+        Err(DecompressError::Corrupt("it needs a zstd window above 8 MiB")),
+    );
+}
+
 /// Pooled decoders once mixed requests in the collector (its issue 13954); ours share nothing, under concurrency too.
 #[test]
 fn collector_13954_bodies_do_not_mix_between_threads() {
