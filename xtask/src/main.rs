@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod demo;
 mod dist;
+mod fuzz;
 mod nginx_bench;
 mod nginx_module;
 mod setup;
@@ -21,6 +22,8 @@ usage: cargo xtask COMMAND
 
   demo [ARGS…]   build everything and start the demo; ARGS go to `rootspan demo` (--help lists them)
   test [STAGE…]  every check and test; with names, only those stages
+  fuzz [TARGET] [--seconds N] [--seed N]
+                 every decoder on bytes that nobody meant; without arguments, 10 s for each
   tidy           structure: file lengths, crate directions, documents that must be true
   bench          measure the store on a million spans and print the table of docs/benchmarks.md
   bench nginx    what the tracing module costs nginx, in CPU time for each request
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("demo") => demo::run(&rest),
         Some("test") => test::run(&rest),
+        Some("fuzz") => fuzz::run(&rest),
         Some("tidy") => tidy::run(),
         Some("bench") if rest.first().is_some_and(|what| what == "nginx") => nginx_bench::run(),
         Some("bench") => bench::run(&rest),

@@ -14,6 +14,7 @@ pub mod config;
 pub mod exporters;
 pub mod extensions;
 mod files;
+pub mod fuzzing;
 pub mod ledger;
 pub mod net;
 pub mod plan;

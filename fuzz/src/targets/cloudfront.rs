@@ -1,0 +1,88 @@
+//! CloudFront's logs in every form, and Firehose's deliveries of them.
+
+use rootspan_wire::cloudfront::span::{Encoder, Settings};
+use rootspan_wire::cloudfront::{Columns, Found, Reader};
+use rootspan_wire::firehose::Request;
+use rootspan_wire::otlp::json::read_request;
+use rootspan_wire::otlp::validate::{Limits, validate};
+
+use super::testdata;
+use crate::Target;
+
+pub(super) const RECORDS: Target = Target {
+    name: "cloudfront",
+    about: "CloudFront's records of all forms, envelopes, payloads of the edge function, and the spans made of them",
+    corpus: || {
+        let names =
+            ["standard-v1.log", "standard-v2.jsonl", "real-time.tsv", "cloudwatch.jsonl", "firehose-real-time.json"];
+        names.iter().map(|name| testdata(&format!("cloudfront/{name}"))).collect()
+    },
+    dictionary: &[
+        b"#Fields: ",
+        b"#Version: 1.0\n",
+        b"\t",
+        b"\n",
+        b"%00",
+        b"%25",
+        b"%",
+        b"-",
+        b"{\"messageType\":\"DATA_MESSAGE\",\"logEvents\":[{\"message\":\"",
+        b"\"x-edge-request-id\":\"",
+        b"\"timestamp(ms)\":\"",
+        b"rs1;00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03;-;1789380930295;8;-;-",
+        b"traceparent:",
+        b"\x1f\x8b\x08",
+        b"\"resourceSpans\"",
+    ],
+    usual_inputs: 1_200,
+    body: records,
+};
+
+pub(super) const FIREHOSE: Target = Target {
+    name: "firehose",
+    about: "Firehose's deliveries",
+    corpus: || {
+        let names = ["firehose-cloudwatch.json", "firehose-real-time.json"];
+        let mut corpus: Vec<_> = names.iter().map(|name| testdata(&format!("cloudfront/{name}"))).collect();
+        corpus.push(br#"{"requestId":"r","timestamp":1789380994120,"records":[{"data":""},{"data":"eyJ9"}]}"#.to_vec());
+        corpus
+    },
+    dictionary: &[
+        b"\"records\":[",
+        b"{\"data\":\"",
+        b"\"requestId\":\"",
+        b"\"timestamp\":",
+        b"====",
+        b"null",
+        b"\\u0000",
+    ],
+    usual_inputs: 4_000,
+    body: |input| {
+        if let Ok(delivery) = Request::parse(input) {
+            assert_eq!(delivery.records().count(), delivery.record_count());
+            let found: Vec<_> = delivery.records().flatten().collect();
+            found.iter().take(3).for_each(|record| records(record));
+        }
+    },
+};
+
+fn records(input: &[u8]) {
+    let fields = String::from_utf8(testdata("cloudfront/real-time-fields.txt")).expect("it is text");
+    let columns = Columns::new(fields.split([',', '\n', ' ', '\t']).filter(|name| !name.is_empty())).ok();
+    let settings = Settings::default();
+    for reader in [Reader::default(), Reader { line_fields: columns, percent_decode_json: true }] {
+        let mut encoder = Encoder::new(&settings);
+        let mut otlp = Vec::new();
+        reader.read(input, &mut |found| match found {
+            Found::Record(record) => drop(encoder.push(&record, None)),
+            Found::Otlp(text) => otlp.push(text.to_owned()),
+            Found::Payload { .. } | Found::Gzip(_) | Found::Nothing | Found::Invalid(_) => {}
+        });
+        let batch = encoder.finish();
+        let again = validate(batch.bytes().clone(), &Limits::default()).expect("our own spans are sound");
+        assert_eq!((again.rejected.items, again.batch.span_count()), (0, batch.span_count()));
+        for text in otlp {
+            drop(read_request(text.as_bytes(), &Limits::default()));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Decompression of bodies under limit and budget, beside other decoders of the same formats.
+
+use std::io::{Read as _, Write as _};
+
+use rootspan_gateway::fuzzing::decompress;
+
+use crate::Target;
+
+/// Longest output.
+const LIMIT: usize = 256 << 10;
+
+pub(super) const DECOMPRESS: Target = Target {
+    name: "decompress",
+    about: "gzip and zstd bodies: never more than the limit, the same bytes as other decoders",
+    corpus: || {
+        let plain = crate::root().join("testdata/cloudfront/standard-v2.jsonl");
+        let plain = std::fs::read(plain).expect("it is there");
+        let gzip = |data: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(data).expect("memory");
+            encoder.finish().expect("memory")
+        };
+        let zstd = |data: &[u8], level| zstd::encode_all(data, level).expect("memory");
+        vec![
+            gzip(&plain),
+            gzip(b""),
+            [gzip(b"two "), gzip(b"members")].concat(),
+            gzip(&vec![0; 1 << 20]),
+            zstd(&plain, 3),
+            zstd(b"", 1),
+            [zstd(b"two ", 1), zstd(b"frames", 19)].concat(),
+            zstd(&vec![0; 1 << 20], 1),
+        ]
+    },
+    dictionary: &[
+        b"\x1f\x8b\x08\x00",
+        b"\x1f\x8b\x08\x1f",
+        b"\x28\xb5\x2f\xfd",
+        b"\x28\xb5\x2f\xfd\x00\xff",
+        b"\x50\x2a\x4d\x18\x04\x00\x00\x00",
+        b"\x03\x00",
+    ],
+    usual_inputs: 2_500,
+    body: |input| {
+        check("gzip", input, |input| {
+            let mut output = Vec::new();
+            flate2::read::MultiGzDecoder::new(input)
+                .take(LIMIT as u64 + 1)
+                .read_to_end(&mut output)
+                .ok()
+                .map(|_| output)
+        });
+        check("zstd", input, |input| {
+            let mut output = Vec::new();
+            let decoder = zstd::stream::read::Decoder::new(input).ok()?;
+            decoder.take(LIMIT as u64 + 1).read_to_end(&mut output).ok().map(|_| output)
+        });
+    },
+};
+
+fn check(encoding: &str, input: &[u8], other: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let Ok(output) = decompress(encoding, input, LIMIT) else { return };
+    assert!(output.len() <= LIMIT, "{} bytes are more than the limit", output.len());
+    if let Some(expected) = other(input) {
+        assert!(output == expected, "{encoding}: {} bytes, other decoders give {}", output.len(), expected.len());
+    }
+}
