@@ -1,5 +1,9 @@
 //! CloudFront's logs in every form, and Firehose's deliveries of them.
 
+use std::sync::LazyLock;
+
+use rootspan_model::sampling::Threshold;
+use rootspan_wire::cloudfront::rules::{PathPattern, PathRule, Trust};
 use rootspan_wire::cloudfront::span::{Encoder, Settings};
 use rootspan_wire::cloudfront::{Columns, Found, Reader};
 use rootspan_wire::firehose::Request;
@@ -34,7 +38,7 @@ pub(super) const RECORDS: Target = Target {
         b"\x1f\x8b\x08",
         b"\"resourceSpans\"",
     ],
-    usual_inputs: 1_200,
+    usual_inputs: 3_600,
     body: records,
 };
 
@@ -56,7 +60,7 @@ pub(super) const FIREHOSE: Target = Target {
         b"null",
         b"\\u0000",
     ],
-    usual_inputs: 4_000,
+    usual_inputs: 12_000,
     body: |input| {
         if let Ok(delivery) = Request::parse(input) {
             assert_eq!(delivery.records().count(), delivery.record_count());
@@ -66,12 +70,19 @@ pub(super) const FIREHOSE: Target = Target {
     },
 };
 
-fn records(input: &[u8]) {
+/// Readers and settings: nothing said, and everything.
+static WAYS: LazyLock<[(Reader, Settings); 2]> = LazyLock::new(|| {
     let fields = String::from_utf8(testdata("cloudfront/real-time-fields.txt")).expect("it is text");
-    let columns = Columns::new(fields.split([',', '\n', ' ', '\t']).filter(|name| !name.is_empty())).ok();
-    let settings = Settings::default();
-    for reader in [Reader::default(), Reader { line_fields: columns, percent_decode_json: true }] {
-        let mut encoder = Encoder::new(&settings);
+    let columns = Columns::new(fields.split([',', '\n', ' ', '\t']).filter(|name| !name.is_empty()));
+    let reader = Reader { line_fields: columns.ok(), percent_decode_json: true };
+    let rule = PathRule { pattern: PathPattern::new("*"), trust: Trust::Continue, threshold: Some(Threshold::ALWAYS) };
+    let settings = Settings { paths: vec![rule], ..Settings::default() };
+    [(Reader::default(), Settings::default()), (reader, settings)]
+});
+
+fn records(input: &[u8]) {
+    for (reader, settings) in WAYS.iter() {
+        let mut encoder = Encoder::new(settings);
         let mut otlp = Vec::new();
         reader.read(input, &mut |found| match found {
             Found::Record(record) => drop(encoder.push(&record, None)),

@@ -40,7 +40,7 @@ pub(super) const DECOMPRESS: Target = Target {
         b"\x50\x2a\x4d\x18\x04\x00\x00\x00",
         b"\x03\x00",
     ],
-    usual_inputs: 2_500,
+    usual_inputs: 7_500,
     body: |input| {
         check("gzip", input, |input| {
             let mut output = Vec::new();

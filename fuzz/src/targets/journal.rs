@@ -19,7 +19,7 @@ pub(super) const JOURNAL: Target = Target {
         segments.map(|(index, (_, bytes))| [&[index as u8], bytes.as_slice()].concat()).collect()
     },
     dictionary: &[b"RSJ1", b"RSJ1\x01\x00\x00\x00", b"\x00\x00\x00\x00\x00\x00\x00\x00", b"\x28\xb5\x2f\xfd"],
-    usual_inputs: 3_000,
+    usual_inputs: 9_000,
     body: |input| {
         let Some((index, bytes)) = input.split_first() else { return };
         let changed = usize::from(*index) % SOUND.segments.len();

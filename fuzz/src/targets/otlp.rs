@@ -8,9 +8,9 @@ use opentelemetry_proto::tonic::common::v1::{
 };
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point, metric,
-    number_data_point, summary_data_point,
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar,
+    exponential_histogram_data_point, metric, number_data_point, summary_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
 use prost::Message as _;
@@ -60,7 +60,7 @@ pub(super) const TRACES: Target = Target {
     about: "OTLP protobuf of spans: validation, views, edits, JSON",
     corpus: || traces().map(|batch| batch.bytes().to_vec()).collect(),
     dictionary: PROTOBUF,
-    usual_inputs: 1_500,
+    usual_inputs: 4_500,
     body: |input| protobuf(Signal::Traces, input),
 };
 
@@ -69,7 +69,7 @@ pub(super) const METRICS: Target = Target {
     about: "OTLP protobuf of data points: validation, JSON",
     corpus: || vec![metrics().encode_to_vec()],
     dictionary: PROTOBUF,
-    usual_inputs: 3_000,
+    usual_inputs: 9_000,
     body: |input| protobuf(Signal::Metrics, input),
 };
 
@@ -78,7 +78,7 @@ pub(super) const LOGS: Target = Target {
     about: "OTLP protobuf of log records: validation, JSON",
     corpus: || vec![logs().encode_to_vec()],
     dictionary: PROTOBUF,
-    usual_inputs: 3_000,
+    usual_inputs: 9_000,
     body: |input| protobuf(Signal::Logs, input),
 };
 
@@ -87,7 +87,7 @@ pub(super) const JSON: Target = Target {
     about: "OTLP JSON of all signals",
     corpus: json_corpus,
     dictionary: JSON_WORDS,
-    usual_inputs: 1_500,
+    usual_inputs: 4_500,
     body: |input| {
         for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
             if let Ok((payload, _)) = read_payload(signal, input, &Limits::default()) {
@@ -297,12 +297,19 @@ fn metrics() -> ExportMetricsServiceRequest {
     };
     let as_int = number(Some(number_data_point::Value::AsInt(-3)));
     let as_double = number(Some(number_data_point::Value::AsDouble(f64::MIN_POSITIVE)));
+    let exemplar = Exemplar {
+        filtered_attributes: mixed_attributes(),
+        trace_id: vec![1; 16],
+        value: Some(exemplar::Value::AsDouble(3.0)),
+        ..Exemplar::default()
+    };
     let histogram = HistogramDataPoint {
         count: 3,
         sum: Some(1.5),
         bucket_counts: vec![1, 2],
         explicit_bounds: vec![0.5],
         min: Some(0.1),
+        exemplars: vec![exemplar],
         ..HistogramDataPoint::default()
     };
     let buckets = exponential_histogram_data_point::Buckets { offset: -2, bucket_counts: vec![1, 0, 300] };

@@ -26,7 +26,7 @@ pub(super) const PROPAGATION: Target = Target {
     dictionary: &[
         b"-", b"00", b"ff", b";", b",", b"=", b"Root=", b"Self=", b"ot=", b"th:", b"rv:", b"\t", b" ", b"%3B", b"rs1;",
     ],
-    usual_inputs: 20_000,
+    usual_inputs: 60_000,
     body: |input| {
         let Ok(header) = std::str::from_utf8(input) else { return };
         if let Ok(parent) = TraceParent::parse(header) {

@@ -63,7 +63,7 @@ pub(super) const SOCKETS: Target = Target {
         b"\x01\xff\xff\xff\xff",
         b"\x02",
     ],
-    usual_inputs: 250,
+    usual_inputs: 750,
     body: |input| {
         let Some((protocol, bytes)) = input.split_first() else { return };
         with_gateway(|gateway| gateway.try_bytes(*protocol != b'H', bytes));

@@ -24,7 +24,7 @@ pub(super) const STORE: Target = Target {
         files.map(|(index, (_, bytes))| [&[index as u8], bytes.as_slice()].concat()).collect()
     },
     dictionary: &[b"PAR1", b"RSJ1", b"\x15\x04\x15", b"\x28\xb5\x2f\xfd", b"\x00\x00\x00\x00\x00\x00\x00\x00"],
-    usual_inputs: 150,
+    usual_inputs: 450,
     body: |input| {
         let Some((index, bytes)) = input.split_first() else { return };
         let changed = usize::from(*index) % SOUND.files.len();

@@ -41,7 +41,7 @@ pub(super) const CONFIG: Target = Target {
         b"999999999h",
         b"---\n",
     ],
-    usual_inputs: 800,
+    usual_inputs: 2_400,
     body: |input| {
         let Ok(text) = std::str::from_utf8(input) else { return };
         let source = Source::Text { name: "fuzz".to_owned(), text: text.to_owned() };
@@ -72,7 +72,7 @@ pub(super) const EDGE_SETTINGS: Target = Target {
         b"1e-9",
         b"continue",
     ],
-    usual_inputs: 3_000,
+    usual_inputs: 9_000,
     body: |input| {
         let Ok(text) = std::str::from_utf8(input) else { return };
         match Settings::parse(text) {
@@ -128,7 +128,7 @@ pub(super) const TRACEQL: Target = Target {
         b"}",
         b"|",
     ],
-    usual_inputs: 5_000,
+    usual_inputs: 15_000,
     body: |input| {
         let Ok(text) = std::str::from_utf8(input) else { return };
         let query = match parse(text) {
