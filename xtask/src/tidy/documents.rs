@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// Files that a reader expects at these places.
-const EXPECTED: [&str; 8] = [
+const EXPECTED: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -11,6 +11,7 @@ const EXPECTED: [&str; 8] = [
     "LICENSE",
     "docs/life-of-a-span.md",
     "docs/benchmarks.md",
+    "docs/reliability.md",
     ".ci/run",
 ];
 
@@ -40,8 +41,38 @@ pub(super) fn check(root: &Path, problems: &mut Vec<String>) -> anyhow::Result<(
     if files.len() > FILES_ON_THE_WAY {
         problems.push(format!("docs/life-of-a-span.md: {} files are more than {FILES_ON_THE_WAY}", files.len()));
     }
+    promises(root, problems);
     ci(root, problems)?;
     Ok(())
+}
+
+/// Each promise names tests that exist.
+fn promises(root: &Path, problems: &mut Vec<String>) {
+    const DOCUMENT: &str = "docs/reliability.md";
+    let Ok(text) = std::fs::read_to_string(root.join(DOCUMENT)) else { return };
+    let mut count = 0;
+    for (path, function) in named(&text) {
+        count += 1;
+        match std::fs::read_to_string(root.join(path)) {
+            Err(_) => problems.push(format!("{DOCUMENT}: {path} does not exist")),
+            Ok(text) if !is_tested(&text, function) => {
+                problems.push(format!("{DOCUMENT}: {path} has no test {function}"));
+            }
+            Ok(_) => {}
+        }
+    }
+    if count == 0 {
+        problems.push(format!("{DOCUMENT}: names no test; one is written `path::function`"));
+    }
+}
+
+/// Whether there is a test of this name: an attribute stands above it, perhaps with others between.
+fn is_tested(text: &str, function: &str) -> bool {
+    let Some((before, _)) = text.split_once(&format!("fn {function}(")) else { return false };
+    let Some((before, _)) = before.rsplit_once('\n') else { return false };
+    let mut above =
+        before.lines().rev().map(str::trim).take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+    above.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
 }
 
 /// Steps are written `crates/…/file.rs::function` between back quotes.

@@ -40,7 +40,7 @@ fn throw(address: SocketAddr, encoding: &str, bomb: &[u8]) -> Answer {
 }
 
 #[test]
-fn bombs_stop_at_the_limit_of_a_body() {
+fn cve_2024_36129_bombs_stop_at_the_limit_of_a_body() {
     let site =
         Site::new(Setup { cloudfront: true, cloudfront_keys: ", max_request_body_size: 20MiB", ..Setup::default() });
     let process = site.start();
@@ -65,7 +65,7 @@ fn bombs_stop_at_the_limit_of_a_body() {
 }
 
 #[test]
-fn bombs_stop_at_the_budget_of_the_process() {
+fn cve_2024_36129_bombs_stop_at_the_budget_of_the_process() {
     let site = Site::new(Setup {
         grpc: ", max_recv_msg_size_mib: 2048",
         http: ", max_request_body_size: 2GiB",

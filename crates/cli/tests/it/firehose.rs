@@ -163,7 +163,7 @@ fn a_bad_record_is_counted_and_skipped() {
 }
 
 #[test]
-fn without_the_key_nothing_comes_in() {
+fn cve_2024_45043_without_the_key_nothing_comes_in() {
     let (_site, process) = site();
     let address = process.address("cloudfront", "http");
     let body = delivery(&[record(SEEN[0], &payload()).to_string().as_bytes()]);

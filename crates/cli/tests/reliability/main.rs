@@ -18,6 +18,7 @@ mod gateway;
 mod sink;
 mod traffic;
 
+mod advisories;
 mod backends;
 mod overload;
 mod stop;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -46,6 +48,10 @@ pub(crate) enum Mode {
     BlackHole,
     /// INVALID_ARGUMENT, 400.
     Refusing,
+    /// An answer that does not end.
+    EndlessAnswer,
+    /// 503 or UNAVAILABLE with details of so many bytes.
+    LongDetails(usize),
 }
 
 /// The back end.
@@ -194,6 +200,8 @@ async fn answer(
         _ => {}
     }
     let code = match mode {
+        Mode::EndlessAnswer => return Ok(endless(is_grpc)),
+        Mode::LongDetails(length) => return Ok(long_details(is_grpc, length)),
         Mode::Busy => Code { grpc: 8, http: 429, retries: true },
         Mode::Unavailable => Code { grpc: 14, http: 503, retries: true },
         Mode::Refusing => Code { grpc: 3, http: 400, retries: false },
@@ -209,7 +217,7 @@ async fn answer(
             }
         }
     }
-    Ok(if is_grpc { code.grpc() } else { code.http() })
+    Ok(code.answer(is_grpc))
 }
 
 /// The numbers of the spans of a request.
@@ -244,6 +252,10 @@ struct Code {
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
 impl Code {
+    fn answer(self, is_grpc: bool) -> Response<Body> {
+        if is_grpc { self.grpc() } else { self.http() }
+    }
+
     fn grpc(self) -> Response<Body> {
         let mut response = Response::new(Full::new(Bytes::from_static(&[0; 5])).boxed());
         response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
@@ -273,6 +285,33 @@ impl Code {
         }
         response
     }
+}
+
+/// Success in its head, and bytes until the client has enough.
+fn endless(is_grpc: bool) -> Response<Body> {
+    struct Endless;
+    impl hyper::body::Body for Endless {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+            Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(&[0; 16 << 10])))))
+        }
+    }
+    let mut response = Response::new(Endless.boxed());
+    let kind = if is_grpc { "application/grpc" } else { "application/x-protobuf" };
+    response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
+    response
+}
+
+fn long_details(is_grpc: bool, length: usize) -> Response<Body> {
+    let mut response = Code { grpc: 14, http: 503, retries: false }.answer(is_grpc);
+    let details = HeaderValue::from_str(&"A".repeat(length)).expect("letters");
+    response.headers_mut().insert("grpc-status-details-bin", details);
+    response
 }
 
 /// `google.rpc.Status` with a `google.rpc.RetryInfo`.
