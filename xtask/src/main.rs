@@ -10,6 +10,7 @@ mod dist;
 mod fuzz;
 mod nginx_bench;
 mod nginx_module;
+mod reference;
 mod setup;
 mod stage;
 mod test;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   fuzz [TARGET] [--seconds N] [--seed N]
                  every decoder on bytes that nobody meant; without arguments, 10 s for each
   tidy           structure: file lengths, crate directions, documents that must be true
+  reference      print docs/reference/configuration.md anew
   bench          measure the store on a million spans and print the table of docs/benchmarks.md
   bench nginx    what the tracing module costs nginx, in CPU time for each request
   nginx-module   the tracing module for the installed nginx; prints the path of the .so last
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("tidy") => tidy::run(),
+        Some("reference") => reference::write(),
         Some("bench") if rest.first().is_some_and(|what| what == "nginx") => nginx_bench::run(),
         Some("bench") => bench::run(&rest),
         Some("nginx-module") => nginx_module::run(&rest),

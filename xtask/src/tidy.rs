@@ -8,7 +8,7 @@ mod sources;
 
 use anyhow::bail;
 
-use crate::setup;
+use crate::{reference, setup};
 
 /// Runs every check.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -17,6 +17,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     sources::check(&root, &mut problems)?;
     crates::check(&root, &mut problems)?;
     documents::check(&root, &mut problems)?;
+    reference::check(&root, &mut problems)?;
     for problem in &problems {
         println!("{problem}");
     }

@@ -40,10 +40,10 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check configuration files and report every problem with its place
     Validate(ConfigArguments),
-    /// Print the graph of pipelines that a configuration describes
-    PrintConfig(ConfigArguments),
+    /// Print the effective configuration: merged, with defaults, secrets redacted
+    PrintConfig(PrintConfigArguments),
     /// List the components that are built in
-    Components,
+    Components(ComponentsArguments),
     /// The functions that run at CloudFront
     #[command(subcommand)]
     Edge(EdgeCommand),
@@ -65,6 +65,48 @@ pub(crate) struct ConfigArguments {
     /// The collector's feature gates; accepted, none changes anything
     #[arg(long, value_name = "GATES", allow_hyphen_values = true, hide_short_help = true)]
     pub(crate) feature_gates: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrintConfigArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Print the graph that will run instead: fusions, queues, where `batch` went
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) plan: bool,
+    /// In which form
+    #[arg(long, value_enum, default_value = "yaml")]
+    pub(crate) format: Notation,
+}
+
+/// How a tree of values is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Notation {
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ComponentsArguments {
+    /// For people, or as the OpenTelemetry Collector lists its own
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ComponentsFormat,
+    /// With every key, its default and what it does
+    #[arg(long, conflicts_with_all = ["format", "reference"])]
+    pub(crate) keys: bool,
+    /// The reference page of the configuration, in Markdown
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) reference: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ComponentsFormat {
+    /// A line each
+    Text,
+    /// The collector's form
+    Yaml,
+    /// The same as JSON
+    Json,
 }
 
 #[derive(Debug, Args)]

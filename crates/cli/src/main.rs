@@ -2,6 +2,7 @@
 
 mod app;
 mod arguments;
+mod components;
 mod demo;
 mod edge;
 mod logging;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Validate(arguments) => validate::validate(&arguments),
         Command::PrintConfig(arguments) => validate::print_config(&arguments),
-        Command::Components => validate::components(),
+        Command::Components(arguments) => components::components(&arguments),
         Command::Edge(EdgeCommand::Build(arguments)) => edge::build(&arguments),
         Command::Edge(EdgeCommand::Emulate(arguments)) => edge::emulate(&arguments),
         Command::Search(arguments) => search::search(&arguments),

@@ -49,7 +49,7 @@ pub(crate) fn load(arguments: &ConfigArguments) -> Result<Config, Problems> {
 }
 
 /// What the arguments name, or the built-in configuration, and what `--set` lays over it.
-fn sources(arguments: &ConfigArguments) -> Vec<Source> {
+pub(crate) fn sources(arguments: &ConfigArguments) -> Vec<Source> {
     let mut sources: Vec<Source> = arguments.config.iter().map(|argument| Source::from_argument(argument)).collect();
     if sources.is_empty() {
         sources.push(built_in());

@@ -1,14 +1,15 @@
-//! `rootspan validate`, `print-config` and `components`.
+//! `rootspan validate` and `print-config`.
 
 use std::process::ExitCode;
 
-use rootspan_gateway::config::components::tables;
-use rootspan_gateway::config::decode::Table;
+use rootspan_gateway::config::effective::to_json;
+use rootspan_gateway::config::load_effective;
+use rootspan_gateway::config::yaml::to_yaml;
 use rootspan_gateway::plan::plan;
 
-use crate::arguments::ConfigArguments;
-use crate::output::{complain, say};
-use crate::run::load;
+use crate::arguments::{ConfigArguments, Notation, PrintConfigArguments};
+use crate::output::{complain, print, say};
+use crate::run::{load, sources};
 
 /// Reports every problem at once; silent success is success.
 pub(crate) fn validate(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
@@ -27,39 +28,19 @@ pub(crate) fn validate(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> 
     }
 }
 
-/// Prints what will run.
-pub(crate) fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
-    match load(arguments) {
-        Ok(config) => {
-            crate::output::print(format_args!("{}", plan(&config)));
-            Ok(ExitCode::SUCCESS)
-        }
+/// Prints what is in effect, or what will run.
+pub(crate) fn print_config(arguments: &PrintConfigArguments) -> anyhow::Result<ExitCode> {
+    let (config, effective) = match load_effective(&sources(&arguments.config)) {
+        Ok(loaded) => loaded,
         Err(problems) => {
             complain!("{problems}");
-            Ok(ExitCode::FAILURE)
+            return Ok(ExitCode::FAILURE);
         }
-    }
-}
-
-/// Lists the components with their keys, defaults and meaning.
-#[expect(clippy::unnecessary_wraps, reason = "every command has this shape")]
-pub(crate) fn components() -> anyhow::Result<ExitCode> {
-    for (name, table) in tables() {
-        say!("{name}");
-        if let Some(table) = table {
-            print_keys(table, 1);
-        }
+    };
+    match arguments.format {
+        _ if arguments.plan => print(format_args!("{}", plan(&config))),
+        Notation::Yaml => print(format_args!("{}", to_yaml(&effective))),
+        Notation::Json => say!("{}", serde_json::to_string_pretty(&to_json(&effective))?),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn print_keys(table: &Table, depth: usize) {
-    for key in table.keys {
-        let default = key.default.map(|default| format!(" = {default}")).unwrap_or_default();
-        let doc: Vec<_> = key.doc.iter().map(|line| line.trim()).collect();
-        say!("{}{}{default}  {} ({})", "  ".repeat(depth), key.name, doc.join(" "), key.kind);
-        if let Some(table) = key.table {
-            print_keys(table, depth + 1);
-        }
-    }
 }

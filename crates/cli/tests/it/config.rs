@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::process::{Ended, Process, Setup, Site, examples, rootspan, run};
+use crate::process::{ACCESS_KEY, Ended, Process, Setup, Site, examples, rootspan, run};
 
 fn validate(config: &Path, variables: &[(&str, &str)]) -> Ended {
     Process::spawn(rootspan().arg("validate").arg("--config").arg(config).envs(variables.iter().copied())).end()
@@ -121,14 +121,14 @@ fn the_log_goes_where_it_is_told() {
 }
 
 #[test]
-fn print_config_shows_what_would_run() {
+fn print_config_shows_the_plan() {
     let site = Site::new(Setup::default());
-    let printed = Process::spawn(rootspan().arg("print-config").arg("--config").arg(site.config())).end();
+    let printed = Process::spawn(rootspan().args(["print-config", "--plan", "--config"]).arg(site.config())).end();
     assert!(printed.status.success(), "{}", printed.stderr);
     for line in ["receiver otlp", "pipeline traces", "  from otlp", "  to store", "exporter store"] {
         assert!(printed.stdout.contains(line), "{line}: {}", printed.stdout);
     }
-    let built_in = run(["print-config"]);
+    let built_in = run(["print-config", "--plan"]);
     assert!(built_in.status.success(), "{}", built_in.stderr);
     for line in ["127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:16686"] {
         assert!(built_in.stdout.contains(line), "{line}: {}", built_in.stdout);
@@ -136,8 +136,55 @@ fn print_config_shows_what_would_run() {
 }
 
 #[test]
+fn print_config_shows_what_is_in_effect_and_no_secret() {
+    let site = Site::new(Setup {
+        cloudfront: true,
+        ui: ", auth: {basic: {username: ops, password: open-sesame}}",
+        ..Setup::default()
+    });
+    let print = |config: &Path, format: &str| {
+        let ended = Process::spawn(rootspan().args(["print-config", "--format", format, "--config"]).arg(config)).end();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        assert!(!ended.stdout.contains("open-sesame") && !ended.stdout.contains(ACCESS_KEY), "{}", ended.stdout);
+        ended.stdout
+    };
+    let yaml = print(&site.config(), "yaml");
+    for line in ["    password: \"[REDACTED]\"", "    retention: 72h", "        endpoint: 127.0.0.1:0"] {
+        assert!(yaml.contains(line), "{line}: {yaml}");
+    }
+    let again = site.path("again.yaml");
+    std::fs::write(&again, &yaml).expect("it can be written");
+    assert_eq!(print(&again, "yaml"), yaml, "it loads, and means the same");
+    std::fs::write(&again, print(&again, "json")).expect("it can be written");
+    assert_eq!(print(&again, "yaml"), yaml);
+}
+
+#[test]
+fn components_are_listed_for_people_and_as_the_collector_lists_them() {
+    let text = run(["components"]).stdout;
+    assert!(text.lines().any(|line| line.starts_with("exporters.otlp ") && line.contains("also otlp_grpc")), "{text}");
+    let yaml = run(["components", "--format", "yaml"]).stdout;
+    assert!(yaml.starts_with("buildinfo:\n  command: rootspan\n"), "{yaml}");
+    assert!(yaml.contains("\n  - name: probabilistic_sampler\n"), "{yaml}");
+    let json: serde_json::Value = serde_json::from_str(&run(["components", "--format", "json"]).stdout).expect("JSON");
+    assert_eq!(json["receivers"][0]["name"], "otlp");
+    assert_eq!(json["receivers"][0]["stability"]["traces"], "Beta");
+}
+
+/// docs/reference/configuration.md is printed by the program: `cargo xtask reference`.
+#[test]
+fn the_reference_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/configuration.md");
+    let page = std::fs::read_to_string(path).expect("it is there");
+    assert!(
+        page.trim_end() == run(["components", "--reference"]).stdout.trim_end(),
+        "stale: run `cargo xtask reference`"
+    );
+}
+
+#[test]
 fn components_lists_everything_with_its_keys() {
-    let ended = run(["components"]);
+    let ended = run(["components", "--keys"]);
     assert!(ended.status.success());
     for name in [
         "receivers.otlp",
@@ -182,16 +229,20 @@ fn every_example_loads() {
     assert_eq!(names, ["beside.yaml", "edge.yaml", "forward.yaml", "production.yaml"]);
 }
 
-/// The example with everything set has every key of each component that it uses.
+/// The example with everything set has every key of each component that it uses; those of the sections below are in the
+/// reference.
 #[test]
 fn the_production_example_sets_every_key() {
     let text = std::fs::read_to_string(examples().join("production.yaml")).expect("it is there");
-    let listed = run(["components"]).stdout;
+    let listed = run(["components", "--keys"]).stdout;
     let mut missing = Vec::new();
     let mut component = "";
     for line in listed.lines() {
         if !line.starts_with(' ') {
             component = line;
+            continue;
+        }
+        if line.starts_with("    ") {
             continue;
         }
         let (section, kind) = component.split_once('.').expect("components have a section");

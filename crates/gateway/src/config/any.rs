@@ -25,9 +25,10 @@ pub enum AnyConfig {
 
 impl Decode for AnyConfig {
     const KIND: &'static str = "a value of any type";
+    const STRUCTURED: bool = true;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let node = node.resolved(problems);
+        let node = node.structure();
         match &node.value {
             NodeValue::Scalar(scalar) => Some(Self::of_scalar(scalar)),
             NodeValue::List(items) => {
@@ -45,7 +46,7 @@ impl Decode for AnyConfig {
 
 impl AnyConfig {
     /// YAML's core schema: what is quoted is text.
-    fn of_scalar(scalar: &Scalar) -> Self {
+    pub(crate) fn of_scalar(scalar: &Scalar) -> Self {
         let text = scalar.text.as_str();
         if !scalar.plain {
             return Self::String(text.to_owned());

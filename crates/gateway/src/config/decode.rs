@@ -10,8 +10,16 @@ pub trait Decode: Sized {
     const KIND: &'static str;
     /// Whether `key:` with nothing behind it is a value (a section with all its defaults) and not an absent key.
     const ACCEPTS_NULL: bool = false;
-    /// The keys, if the type is a section of its own.
+    /// The keys, if the type is a section of its own, or those of its items, if it is a list of sections.
     const TABLE: Option<&'static Table> = None;
+    /// Whether the value may be a list or a map, also where a reference stands for it.
+    const STRUCTURED: bool = false;
+    /// Whether it is a list.
+    const LIST: bool = false;
+    /// Whether a key that is not given means that there is none.
+    const OPTIONAL: bool = false;
+    /// Whether the value must not be shown.
+    const SECRET: bool = false;
 
     /// The value of `node`; `None` after every mistake in it was added to `problems`.
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self>;
@@ -52,6 +60,16 @@ pub struct Key {
     pub doc: &'static [&'static str],
     /// The keys below it.
     pub table: Option<&'static Table>,
+    /// [`Decode::ACCEPTS_NULL`].
+    pub accepts_null: bool,
+    /// [`Decode::STRUCTURED`].
+    pub structured: bool,
+    /// [`Decode::LIST`].
+    pub list: bool,
+    /// [`Decode::OPTIONAL`].
+    pub optional: bool,
+    /// [`Decode::SECRET`].
+    pub secret: bool,
 }
 
 /// A field's name as it is written: some keys are words of Rust's.
@@ -109,6 +127,11 @@ macro_rules! config {
                     unit: $crate::config!(@optional $(stringify!($unit))?),
                     doc: &[$($key_doc),+],
                     table: <$type as $crate::config::decode::Decode>::TABLE,
+                    accepts_null: <$type as $crate::config::decode::Decode>::ACCEPTS_NULL,
+                    structured: <$type as $crate::config::decode::Decode>::STRUCTURED,
+                    list: <$type as $crate::config::decode::Decode>::LIST,
+                    optional: <$type as $crate::config::decode::Decode>::OPTIONAL,
+                    secret: <$type as $crate::config::decode::Decode>::SECRET,
                 }),*],
                 known: &[$($($known),*)?],
                 ignored: &[$($(($ignored, $reason)),*)?],
@@ -118,6 +141,7 @@ macro_rules! config {
         impl $crate::config::decode::Decode for $name {
             const KIND: &'static str = "a section";
             const ACCEPTS_NULL: bool = true;
+            const STRUCTURED: bool = true;
             const TABLE: Option<&'static $crate::config::decode::Table> = Some(&Self::KEYS);
 
             fn decode(node: &$crate::config::node::Node, problems: &mut $crate::config::problems::Problems) -> Option<Self> {
@@ -196,32 +220,4 @@ fn check_key(entry: &Entry, table: &Table, problems: &mut Problems) {
         let names = table.keys.iter().map(|key| key.name);
         problems.error(&entry.position, format!("unknown key `{name}`{}", did_you_mean(name, names)));
     }
-}
-
-/// The reference page of one section: its keys, then the sections below it.
-#[must_use]
-pub fn reference(title: &str, table: &Table) -> String {
-    let mut page = format!("### {title}\n\n{}\n", paragraph(table.doc));
-    if !table.keys.is_empty() || !table.ignored.is_empty() {
-        page.push_str("\n| key | value | default | |\n|---|---|---|---|\n");
-    }
-    for key in table.keys {
-        let default = key.default.map(|text| format!("`{text}`")).unwrap_or_default();
-        let unit = key.unit.map(|unit| format!(" ({unit})")).unwrap_or_default();
-        page += &format!("| `{}` | {}{unit} | {default} | {} |\n", key.name, key.kind, paragraph(key.doc));
-    }
-    for (name, reason) in table.ignored {
-        page += &format!("| `{name}` | accepted, no effect | | {reason} |\n");
-    }
-    for key in table.keys {
-        if let Some(below) = key.table {
-            page.push('\n');
-            page.push_str(&reference(&format!("{title}.{}", key.name), below));
-        }
-    }
-    page
-}
-
-fn paragraph(lines: &[&str]) -> String {
-    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
 }

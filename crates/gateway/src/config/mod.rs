@@ -13,6 +13,10 @@ pub mod problems;
 pub mod service;
 pub mod values;
 
+pub mod effective;
+pub mod reference;
+pub mod yaml;
+
 mod default;
 mod elsewhere;
 mod source;
@@ -93,15 +97,31 @@ pub fn load(sources: &[Source]) -> Result<Config, Problems> {
 /// # Errors
 /// As [`load`].
 pub fn load_with(sources: &[Source], variables: Variables<'_>) -> Result<Config, Problems> {
+    load_tree(sources, variables).map(|(config, _)| config)
+}
+
+/// Reads and checks a configuration, and gives its effective form for printing ([`effective`]): secrets are redacted.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_effective(sources: &[Source]) -> Result<(Config, Node), Problems> {
+    let (config, root) = load_tree(sources, &|name| std::env::var(name).ok())?;
+    let effective = effective::effective(&config, &root);
+    Ok((config, effective))
+}
+
+/// The configuration, and the tree that it was decoded from.
+fn load_tree(sources: &[Source], variables: Variables<'_>) -> Result<(Config, Node), Problems> {
     let mut problems = Problems::default();
     let outside = Outside { variables, files: &|path| files::read_configuration(path) };
-    let config = source::read(sources, outside, &mut problems).and_then(|root| decode_root(&root, &mut problems));
+    let root = source::read(sources, outside, &mut problems);
+    let config = root.as_ref().and_then(|root| decode_root(root, &mut problems));
     problems.sort();
-    match config {
-        Some(mut config) if problems.is_empty() => {
+    match config.zip(root) {
+        Some((mut config, root)) if problems.is_empty() => {
             config.hosts_file = variables(HOSTS_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
             config.warnings = problems.take_warnings();
-            Ok(config)
+            Ok((config, root))
         }
         _ => {
             debug_assert!(!problems.is_empty(), "a configuration that is not there has a reason");
@@ -202,5 +222,7 @@ fn refuse_connectors(section: &Entry, problems: &mut Problems) {
     }
 }
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

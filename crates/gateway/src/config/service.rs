@@ -183,6 +183,8 @@ pub struct ResourceAttributes(pub Vec<(String, Option<String>)>);
 impl Decode for ResourceAttributes {
     const KIND: &'static str = "a map of attributes";
     const ACCEPTS_NULL: bool = true;
+    const STRUCTURED: bool = true;
+    const OPTIONAL: bool = true;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let node = node.structure();

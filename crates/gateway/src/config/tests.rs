@@ -462,12 +462,43 @@ fn the_built_in_configuration_is_sound() {
 
 #[test]
 fn every_key_has_its_line_in_the_reference() {
-    for (title, table) in components::tables() {
+    let page = reference::page();
+    for (path, table) in components::tables() {
         let table = table.expect("a component is a section");
-        let page = decode::reference(title, table);
+        let (_, section) = page.split_once(&format!("\n### {path}\n")).expect("each has its part");
+        let section = section.split("\n### ").next().unwrap_or_default();
         for key in table.keys {
-            assert!(page.contains(&format!("| `{}` |", key.name)), "{page}");
+            assert!(section.contains(&format!("| `{}` |", key.name)), "{path}: {section}");
             assert!(!key.doc.is_empty());
+        }
+    }
+}
+
+/// Each component's example is a part of a configuration; here it is the part that matters of a whole one.
+#[test]
+fn every_example_of_the_reference_loads() {
+    let base = "
+receivers: {otlp: {protocols: {grpc: }}}
+exporters: {debug: }
+service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
+";
+    for component in components::built_in() {
+        let (section, kind) = component.section_and_kind();
+        for used_as in component.kinds() {
+            let example = component.example.replace(&format!("\n  {kind}"), &format!("\n  {used_as}"));
+            let defined = example.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
+            let ids: Vec<&str> = defined.filter(|id| id.split('/').next() == Some(used_as)).collect();
+            assert!(!ids.is_empty(), "{example}");
+            let ids = ids.join(", ");
+            let in_use = match section {
+                "extensions" => format!("service: {{extensions: [{ids}]}}"),
+                _ => format!("service: {{pipelines: {{traces: {{{section}: [{ids}]}}}}}}"),
+            };
+            let variables = |name: &str| Some(format!("value of {name}"));
+            // What the example itself says of `service` goes before what is made up here.
+            let sources = [source(base), source(&in_use), source(&example)];
+            let config = load_with(&sources, &variables).unwrap_or_else(|problems| panic!("{used_as}: {problems}"));
+            assert_eq!(config.warnings, [], "{used_as}");
         }
     }
 }

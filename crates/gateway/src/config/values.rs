@@ -227,6 +227,7 @@ impl Decode for Secret {
     const KIND: &'static str = "secret text";
     // Nothing, where a secret stands, is a mistake and no absent key.
     const ACCEPTS_NULL: bool = true;
+    const SECRET: bool = true;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let text = &scalar(node, Self::KIND, problems)?.text;
@@ -243,6 +244,10 @@ impl<T: Decode> Decode for Option<T> {
     const KIND: &'static str = T::KIND;
     const ACCEPTS_NULL: bool = T::ACCEPTS_NULL;
     const TABLE: Option<&'static Table> = T::TABLE;
+    const STRUCTURED: bool = T::STRUCTURED;
+    const LIST: bool = T::LIST;
+    const OPTIONAL: bool = true;
+    const SECRET: bool = T::SECRET;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         T::decode(node, problems).map(Some)
@@ -256,16 +261,20 @@ impl<T: Decode> Decode for Option<T> {
 impl<T: Decode> Decode for Vec<T> {
     const KIND: &'static str = "a list";
     const TABLE: Option<&'static Table> = T::TABLE;
+    const STRUCTURED: bool = true;
+    const LIST: bool = true;
+    const OPTIONAL: bool = true;
+    const SECRET: bool = T::SECRET;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let node = node.resolved(problems);
+        let node = node.structure();
         match &node.value {
             Value::List(items) => {
                 let values: Vec<Option<T>> = items.iter().map(|item| T::decode(item, problems)).collect();
                 values.into_iter().collect()
             }
             // The collector takes a single value for a list of one.
-            Value::Scalar(_) if !node.is_null() => T::decode(&node, problems).map(|value| vec![value]),
+            Value::Scalar(_) if !node.is_null() => T::decode(node, problems).map(|value| vec![value]),
             Value::Scalar(_) => Some(Self::new()),
             Value::Map(_) => {
                 problems.error(&node.position, "expected a list, found a map");

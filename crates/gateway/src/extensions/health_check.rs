@@ -43,9 +43,9 @@ config! {
     /// Bodies of the answer.
     pub struct ResponseBody {
         /// While spans are taken.
-        healthy: String = "''",
+        healthy: String = "",
         /// While they are not.
-        unhealthy: String = "''",
+        unhealthy: String = "",
     }
 }
 

@@ -174,6 +174,9 @@ impl Headers {
 impl Decode for Headers {
     const KIND: &'static str = "a map of headers";
     const ACCEPTS_NULL: bool = true;
+    const STRUCTURED: bool = true;
+    const OPTIONAL: bool = true;
+    const SECRET: bool = true;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let node = node.resolved(problems);
