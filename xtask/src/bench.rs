@@ -1,11 +1,24 @@
 //! `cargo xtask bench`: the figures of docs/benchmarks.md, measured on this machine.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::{setup, stage};
 
-/// Builds the optimised binary and the driver, then measures; an argument is the number of spans.
+/// Builds the optimised binary and the driver, then measures the gateway; arguments go to `rootspan-bench gateway`.
+pub(crate) fn gateway(arguments: &[String]) -> anyhow::Result<()> {
+    let release = build()?;
+    let mut command = Command::new(release.join("rootspan-bench"));
+    stage::run(command.arg("gateway").arg(release.join("rootspan")).args(arguments))
+}
+
+/// Builds the optimised binary and the driver, then measures the store; an argument is the number of spans.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let release = build()?;
+    stage::run(Command::new(release.join("rootspan-bench")).arg(release.join("rootspan")).args(arguments))
+}
+
+fn build() -> anyhow::Result<PathBuf> {
     setup::ensure(&[setup::CC])?;
     let root = setup::root()?;
     stage::run(
@@ -13,6 +26,5 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
             .args(["build", "--release", "--package", "rootspan-cli", "--package", "rootspan-bench"])
             .current_dir(&root),
     )?;
-    let release = setup::target_folder(&root).join("release");
-    stage::run(Command::new(release.join("rootspan-bench")).arg(release.join("rootspan")).args(arguments))
+    Ok(setup::target_folder(&root).join("release"))
 }

@@ -28,6 +28,8 @@ usage: cargo xtask COMMAND
   tidy           structure: file lengths, crate directions, documents that must be true
   reference      print docs/reference/configuration.md anew
   bench          measure the store on a million spans and print the table of docs/benchmarks.md
+  bench gateway  what the gateway costs beside raw bytes and, with --otelcol PATH, the OpenTelemetry Collector; what it
+                 does when the back end is dead and when it is killed (--rounds N, --kills N, --only TEXT)
   bench nginx    what the tracing module costs nginx, in CPU time for each request
   nginx-module   the tracing module for the installed nginx; prints the path of the .so last
   dist           a self-contained archive of the binary, with the UI inside, in dist/
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("reference") => reference::write(),
         Some("bench") if rest.first().is_some_and(|what| what == "nginx") => nginx_bench::run(),
+        Some("bench") if rest.first().is_some_and(|what| what == "gateway") => bench::gateway(&rest[1..]),
         Some("bench") => bench::run(&rest),
         Some("nginx-module") => nginx_module::run(&rest),
         Some("dist") => dist::run(),

@@ -31,6 +31,21 @@ pub(crate) struct Usage {
     pub(crate) peak_rss: u64,
 }
 
+impl Usage {
+    /// Of a process, so far.
+    pub(crate) fn of(process: u32) -> anyhow::Result<Self> {
+        let folder = PathBuf::from(format!("/proc/{}", process));
+        let stat = std::fs::read_to_string(folder.join("stat"))?;
+        // Fields 14 and 15, in ticks of 10 ms; the name in brackets before them may contain spaces.
+        let (_, fields) = stat.rsplit_once(") ").context("no process status")?;
+        let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        let status = std::fs::read_to_string(folder.join("status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap_or_default();
+        Ok(Self { cpu: Duration::from_millis(ticks * 10), peak_rss: kibibytes * 1024 })
+    }
+}
+
 impl Server {
     /// Starts `binary` on `folder`, pinned to the first core if `pinned`.
     pub(crate) fn start(binary: &Path, folder: &Path) -> anyhow::Result<Self> {
@@ -69,15 +84,7 @@ impl Server {
 
     /// CPU time and memory so far.
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
-        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let stat = std::fs::read_to_string(folder.join("stat"))?;
-        // Fields 14 and 15, in ticks of 10 ms; the name in brackets before them may contain spaces.
-        let (_, fields) = stat.rsplit_once(") ").context("no process status")?;
-        let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        let status = std::fs::read_to_string(folder.join("status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-        let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap_or_default();
-        Ok(Usage { cpu: Duration::from_millis(ticks * 10), peak_rss: kibibytes * 1024 })
+        Usage::of(self.child.id())
     }
 
     /// SIGTERM, and the wait for a clean end; gives the CPU time of the whole life.
