@@ -47,7 +47,7 @@ pub enum Receiver {
     /// `otlp`
     Otlp(Box<OtlpConfig>),
     /// `cloudfront`
-    CloudFront(CloudFrontConfig),
+    CloudFront(Box<CloudFrontConfig>),
 }
 
 /// A configured processor.
@@ -121,7 +121,9 @@ impl Component for Receiver {
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
         match kind {
             "otlp" => Some(OtlpConfig::decode_checked(entry, problems).map(|config| Self::Otlp(Box::new(config)))),
-            "cloudfront" => Some(CloudFrontConfig::decode_checked(entry, problems).map(Self::CloudFront)),
+            "cloudfront" => {
+                Some(CloudFrontConfig::decode_checked(entry, problems).map(|config| Self::CloudFront(Box::new(config))))
+            }
             _ => None,
         }
     }

@@ -210,6 +210,7 @@ macro_rules! number {
     };
 }
 
+number!(i32, "a whole number");
 number!(u16, "a whole number from 0 to 65535");
 number!(u32, "a whole number");
 number!(u64, "a whole number");

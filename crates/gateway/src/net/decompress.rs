@@ -5,23 +5,104 @@ use std::io::Read;
 use std::sync::Arc;
 
 use crate::budget::{Budget, Exhausted, PaidBuffer};
+use crate::config::decode::Decode;
+use crate::config::node::Node;
+use crate::config::problems::Problems;
+use crate::config::values::choice;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
+    /// RFC 1952.
     Gzip,
+    /// RFC 8878.
     Zstd,
+    /// RFC 1950; HTTP calls it `deflate`, the collector also `zlib`.
+    Zlib,
+    /// Snappy's block or framed form: which of the two a name means has changed in the collector, and how the bytes begin
+    /// tells.
+    Snappy,
+    /// LZ4's frame.
+    Lz4,
 }
 
 impl Compression {
-    /// What this name means in `content-encoding` or `grpc-encoding`; an error if it is not supported.
-    pub(crate) fn from_name(name: &[u8]) -> Result<Option<Self>, ()> {
+    /// What this name means in `grpc-encoding`: what the collector's clients can send. An error if it is another.
+    pub(crate) fn of_grpc(name: &[u8]) -> Result<Option<Self>, ()> {
         match name {
             b"" | b"identity" => Ok(None),
-            b"gzip" | b"x-gzip" => Ok(Some(Self::Gzip)),
+            b"gzip" => Ok(Some(Self::Gzip)),
             b"zstd" => Ok(Some(Self::Zstd)),
+            b"snappy" => Ok(Some(Self::Snappy)),
+            b"deflate" => Ok(Some(Self::Zlib)),
             _ => Err(()),
         }
+    }
+
+    /// What this name means in `content-encoding`; an error if it is not among `allowed`.
+    pub(crate) fn of_http(name: &[u8], allowed: &Algorithms) -> Result<Option<Self>, ()> {
+        let name: &[u8] = match name {
+            b"identity" => b"",
+            b"x-gzip" => b"gzip",
+            name => name,
+        };
+        let known = ALGORITHMS.iter().find(|(known, _)| known.as_bytes() == name);
+        known.filter(|(known, _)| allowed.0.contains(known)).map(|(_, compression)| *compression).ok_or(())
+    }
+}
+
+/// The names of `content-encoding`, as the collector's `compression_algorithms` lists them.
+const ALGORITHMS: [(&str, Option<Compression>); 8] = [
+    ("", None),
+    ("gzip", Some(Compression::Gzip)),
+    ("zstd", Some(Compression::Zstd)),
+    ("zlib", Some(Compression::Zlib)),
+    ("snappy", Some(Compression::Snappy)),
+    ("deflate", Some(Compression::Zlib)),
+    ("lz4", Some(Compression::Lz4)),
+    ("x-snappy-framed", Some(Compression::Snappy)),
+];
+
+/// The encodings that an HTTP server takes; empty text stands for no encoding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Algorithms(Vec<&'static str>);
+
+impl Algorithms {
+    /// Every one.
+    pub(crate) fn all() -> Self {
+        Self(ALGORITHMS.map(|(name, _)| name).to_vec())
+    }
+
+    /// For messages.
+    pub(crate) fn names(&self) -> String {
+        let named = self.0.iter().copied().filter(|name| !name.is_empty());
+        named.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// One name of the list.
+#[derive(Clone, Copy, Debug)]
+struct Algorithm(&'static str);
+
+impl Decode for Algorithm {
+    const KIND: &'static str = "an encoding such as gzip";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        choice(node, problems, &ALGORITHMS.map(|(name, _)| (name, Self(name))))
+    }
+}
+
+impl Decode for Algorithms {
+    const KIND: &'static str = "a list of encodings";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let names = Vec::<Algorithm>::decode(node, problems)?;
+        // As in the collector, an empty list is no list.
+        Some(if names.is_empty() { Self::all() } else { Self(names.into_iter().map(|name| name.0).collect()) })
+    }
+
+    fn absent(_position: &crate::config::problems::Position, _problems: &mut Problems) -> Option<Self> {
+        Some(Self::all())
     }
 }
 
@@ -44,11 +125,19 @@ impl From<Exhausted> for DecompressError {
 
 /// The sender cut it off, or lost the end.
 const CUT: &str = "it is cut short";
+/// The bytes are of no meaning.
+const DAMAGED: &str = "its data is damaged";
 /// The zstd window is larger than [`MAX_ZSTD_WINDOW_LOG`].
 const LARGE_WINDOW: &str = "it needs a zstd window above 8 MiB";
 
 /// DEFLATE's best case: 258 bytes for two bits, so a claim beyond this is a lie.
 const MAX_DEFLATE_RATIO: u64 = 1032;
+/// The same of snappy: 64 bytes for a copy of three (format description, section 2.2), and one more byte to be sure.
+const MAX_SNAPPY_RATIO: u64 = 64;
+/// How a stream of snappy's framed form begins ("Stream identifier").
+const SNAPPY_STREAM: &[u8] = b"\xff\x06\x00\x00sNaPpY";
+/// How an LZ4 frame begins.
+const LZ4_FRAME: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
 /// Header (10) and trailer (8) of gzip (RFC 1952, section 2.3).
 const MIN_GZIP_BYTES: usize = 18;
 /// Largest zstd window that is accepted: the decoder allocates it whatever the output is (8 MiB is what RFC 8878,
@@ -69,6 +158,90 @@ pub(crate) fn decompress(
     match compression {
         Compression::Gzip => gunzip(input, limit, budget),
         Compression::Zstd => unzstd(input, limit, budget),
+        Compression::Zlib => unzlib(input, limit, budget),
+        Compression::Snappy => unsnappy(input, limit, budget),
+        Compression::Lz4 => unlz4(input, limit, budget),
+    }
+}
+
+fn unzlib(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
+    // Deflate with a window of at most 32 KiB, and a checksum over both bytes (RFC 1950, section 2.2).
+    let is_zlib = input.first_chunk().is_some_and(|header: &[u8; 2]| {
+        header[0] & 0x0f == 8 && header[0] >> 4 <= 7 && u16::from_be_bytes(*header).is_multiple_of(31)
+    });
+    if !is_zlib {
+        return Err(DecompressError::Corrupt("it is not zlib (RFC 1950)"));
+    }
+    // Spans compress to a fifth or less.
+    read_all(flate2::bufread::ZlibDecoder::new(input), input.len().saturating_mul(5), limit, budget)
+}
+
+fn unsnappy(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
+    if input.starts_with(SNAPPY_STREAM) {
+        // Its chunks hold at most 64 KiB; the decoder's own buffers are of that size.
+        return read_all(snap::read::FrameDecoder::new(input), input.len().saturating_mul(3), limit, budget);
+    }
+    if input.is_empty() {
+        // What a stream of nothing is.
+        return Ok(PaidBuffer::with_capacity(budget, 0)?);
+    }
+    let claimed = snap::raw::decompress_len(input).map_err(|_| DecompressError::Corrupt("it is not snappy"))?;
+    if claimed > limit {
+        return Err(DecompressError::TooLarge);
+    }
+    if claimed as u64 > input.len() as u64 * MAX_SNAPPY_RATIO {
+        return Err(DecompressError::Corrupt(CUT));
+    }
+    let mut output = PaidBuffer::with_capacity(budget, claimed)?;
+    output.resize(claimed)?;
+    match snap::raw::Decoder::new().decompress(input, output.bytes_mut()) {
+        Ok(length) if length == claimed => Ok(output),
+        _ => Err(DecompressError::Corrupt(DAMAGED)),
+    }
+}
+
+fn unlz4(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, DecompressError> {
+    if !input.starts_with(&LZ4_FRAME) {
+        return Err(DecompressError::Corrupt("it is not an LZ4 frame"));
+    }
+    // The decoder takes the end of the bytes for the end of the frame.
+    match lz4_frame_bytes(input) {
+        None => return Err(DecompressError::Corrupt(CUT)),
+        Some(length) if length < input.len() => {
+            return Err(DecompressError::Corrupt("something follows the LZ4 frame"));
+        }
+        Some(_) => {}
+    }
+    // Bits 4 to 6 of the frame's second byte: 64 KiB, 256 KiB, 1 MiB or 4 MiB (LZ4 Frame Format, "BD byte").
+    let size = input.get(5).ok_or(DecompressError::Corrupt(CUT))? >> 4 & 7;
+    let Some(exponent) = size.checked_sub(4) else { return Err(DecompressError::Corrupt(DAMAGED)) };
+    let block_bytes = (64_u64 << 10) << (2 * exponent);
+    // The decoder keeps one compressed block, two of output and the window.
+    let _buffers = budget.try_reserve(3 * block_bytes + (64 << 10))?;
+    read_all(lz4_flex::frame::FrameDecoder::new(input), input.len().saturating_mul(3), limit, budget)
+}
+
+/// Length of the whole frame, from its header over the length of each block to the end mark (LZ4 Frame Format, "General
+/// Structure"); `None` if it is cut short.
+fn lz4_frame_bytes(input: &[u8]) -> Option<usize> {
+    const BLOCK_CHECKSUM: u8 = 0x10;
+    const CONTENT_SIZE: u8 = 0x08;
+    const CONTENT_CHECKSUM: u8 = 0x04;
+    const DICTIONARY: u8 = 0x01;
+    let flags = *input.get(4)?;
+    let field = |flag, bytes| if flags & flag == 0 { 0 } else { bytes };
+    // Magic number, flags, block size, the header's checksum.
+    let mut position = 7 + field(CONTENT_SIZE, 8) + field(DICTIONARY, 4);
+    loop {
+        let length: &[u8; 4] = input.get(position..)?.first_chunk()?;
+        // The highest bit says that the block is not compressed.
+        let length = u32::from_le_bytes(*length) & 0x7fff_ffff;
+        position += 4;
+        if length == 0 {
+            position += field(CONTENT_CHECKSUM, 4);
+            return (position <= input.len()).then_some(position);
+        }
+        position = position.checked_add(length as usize)?.checked_add(field(BLOCK_CHECKSUM, 4))?;
     }
 }
 
@@ -101,7 +274,7 @@ fn is_zstd(input: &[u8]) -> bool {
 fn corrupt(error: &std::io::Error) -> DecompressError {
     DecompressError::Corrupt(match error.kind() {
         std::io::ErrorKind::UnexpectedEof => CUT,
-        _ => "its data is damaged",
+        _ => DAMAGED,
     })
 }
 

@@ -105,7 +105,11 @@ async fn from_gateway_to_gateway_in_every_form() {
         format!("otlp: {{endpoint: '{grpc}', tls: {{insecure: true}}, compression: none}}"),
         format!("otlp: {{endpoint: 'http://{grpc}', tls: {{insecure: true}}}}"),
         format!("otlp_grpc: {{endpoint: '{grpc}', tls: {{insecure: true}}, compression: zstd, sending_queue: {{enabled: false}}}}"),
+        format!("otlp: {{endpoint: '{grpc}', tls: {{insecure: true}}, compression: snappy}}"),
         format!("otlphttp: {{endpoint: 'http://{http}', compression: none}}"),
+        format!("otlphttp: {{endpoint: 'http://{http}', compression: snappy}}"),
+        format!("otlphttp: {{endpoint: 'http://{http}', compression: zstd, compression_params: {{level: 9}}}}"),
+        format!("otlphttp: {{endpoint: 'http://{http}', compression: lz4}}"),
         format!("otlphttp/x: {{endpoint: 'http://{http}/', sending_queue: {{wait_for_result: true}}}}"),
         format!("otlp_http: {{traces_endpoint: 'http://{http}/v1/traces', compression: zstd, encoding: json}}"),
     ]

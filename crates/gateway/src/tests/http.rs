@@ -34,6 +34,46 @@ async fn protobuf_and_json_are_accepted_compressed_or_not() {
     started.finish().await;
 }
 
+#[tokio::test]
+async fn every_encoding_of_the_collector_is_taken_and_only_those_that_are_configured() {
+    use std::io::Write as _;
+    let body = request(&["packed"]).encode_to_vec();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(&body).expect("memory takes everything");
+    let zlib = zlib.finish().expect("memory takes everything");
+    let mut framed = snap::write::FrameEncoder::new(Vec::new());
+    framed.write_all(&body).expect("memory takes everything");
+    let framed = framed.into_inner().expect("memory takes everything");
+    let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    lz4.write_all(&body).expect("memory takes everything");
+    let encodings = [
+        ("identity", body.clone()),
+        ("gzip", gzip(&body)),
+        ("zstd", zstd::bulk::compress(&body, 1).expect("compresses")),
+        ("zlib", zlib.clone()),
+        ("deflate", zlib),
+        ("snappy", snap::raw::Encoder::new().compress_vec(&body).expect("compresses")),
+        ("x-snappy-framed", framed),
+        ("lz4", lz4.finish().expect("memory takes everything")),
+    ];
+    let all = start().await;
+    let few =
+        CONFIG.replace("'127.0.0.1:0', max_request", "'127.0.0.1:0', compression_algorithms: ['', zstd], max_request");
+    let few = start_with(&few).await;
+    for (encoding, body) in &encodings {
+        let headers = [PROTOBUF, ("Content-Encoding", *encoding)];
+        let answer = http(all.address("otlp", "http"), "POST", "/v1/traces", &headers, body).await;
+        assert_eq!(answer.status, 200, "{encoding}: {answer:?}");
+        let answer = http(few.address("otlp", "http"), "POST", "/v1/traces", &headers, body).await;
+        let is_configured = ["identity", "zstd"].contains(encoding);
+        assert_eq!(answer.status, if is_configured { 200 } else { 415 }, "{encoding}: {answer:?}");
+        assert!(is_configured || answer.text().contains("supported are zstd"), "{encoding}: {answer:?}");
+    }
+    assert_eq!(all.printed().matches(&line_of(1, "packed")).count(), encodings.len());
+    all.finish().await;
+    few.finish().await;
+}
+
 /// Method, path, headers, body; status and a part of the answer.
 type Case<'a> = (&'a str, &'a str, Headers<'a>, &'a [u8], u16, &'a str);
 
@@ -49,7 +89,7 @@ async fn wrong_requests_get_the_right_status() {
         ("POST", "/v1/traces", &[("Content-Type", "text/plain")], b"", 415, "content type"),
         ("POST", "/v1/traces", &[], b"", 415, "content type"),
         ("POST", "/v1/traces", &[PROTOBUF, ("Content-Encoding", "br")], b"", 415, "content encoding br"),
-        ("POST", "/v1/traces", &[PROTOBUF], b"\x0a\xff", 400, "not a valid ExportTraceServiceRequest"),
+        ("POST", "/v1/traces", &[PROTOBUF], b"\x0a\xff", 400, "not a valid OTLP request"),
         ("POST", "/v1/traces", &[JSON], b"{\"resourceSpans\":7}", 400, "\"code\":3"),
         ("POST", "/v1/traces", &[JSON], b"{", 400, "\"message\":"),
         ("POST", "/v1/traces", &[PROTOBUF, gzipped], b"not gzip at all, no", 400, "decompressed"),

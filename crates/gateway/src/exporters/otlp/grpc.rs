@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::protobuf::{FieldValue, Fields};
 
-use super::compress::compress;
-use super::{Encoding, Headers, MAX_ANSWER_BYTES, OtlpGrpcConfig};
+use super::compress::{Coding, Encoding, compress};
+use super::{Headers, MAX_ANSWER_BYTES, OtlpGrpcConfig};
 use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter, Surroundings};
@@ -55,7 +55,7 @@ struct Shared {
     auth: Option<Arc<Authenticator>>,
     target: Authority,
     uri: Uri,
-    encoding: Encoding,
+    coding: Coding,
     headers: Headers,
     timeout: Duration,
     /// Held over the set-up of a connection on purpose: all who wait need the same one.
@@ -88,7 +88,7 @@ impl OtlpGrpcExporter {
             auth: surroundings.authenticators.of(config.auth.as_ref()),
             target,
             uri,
-            encoding: config.compression,
+            coding: Coding { encoding: config.compression.0, level: None, is_grpc: true },
             headers: config.headers.clone(),
             timeout: config.timeout,
             connection: Mutex::new(None),
@@ -135,11 +135,11 @@ impl Shared {
     /// One attempt; the number of spans that the back end rejected. `used` keeps the connection.
     async fn attempt(&self, batch: &Batch, used: &mut Option<Connection>) -> Result<u64, Refusal> {
         let failed = |error: h2::Error| unavailable(&self.target, &error);
-        let Some(message) = compress(self.encoding, batch.bytes().clone()).await else {
+        let Some(message) = compress(self.coding, batch.bytes().clone()).await else {
             return Err(Refusal::never(RefusalReason::RejectedByBackend, "the request cannot be compressed"));
         };
         let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
-        prefix.put_u8(u8::from(self.encoding != Encoding::None));
+        prefix.put_u8(u8::from(self.coding.encoding != Encoding::None));
         prefix.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
         let mut request = self.request();
         if let Some(auth) = &self.auth {
@@ -165,7 +165,7 @@ impl Shared {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        if let Some(encoding) = self.encoding.name() {
+        if let Some(encoding) = self.coding.encoding.name() {
             headers.insert("grpc-encoding", HeaderValue::from_static(encoding));
         }
         self.headers.add_to(headers);

@@ -12,9 +12,9 @@ use hyper_util::client::legacy::Client;
 
 use rootspan_wire::otlp::json::write_request;
 
-use super::compress::compress;
+use super::compress::{Coding, compress};
 use super::grpc::{rejected_spans, retry_delay_of_status};
-use super::{Encoding, Form, Headers, MAX_ANSWER_BYTES, OtlpHttpConfig};
+use super::{Form, Headers, MAX_ANSWER_BYTES, OtlpHttpConfig};
 use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter, Surroundings};
@@ -36,7 +36,7 @@ pub(crate) struct OtlpHttpExporter {
 struct Shared {
     uri: Uri,
     form: Form,
-    encoding: Encoding,
+    coding: Coding,
     headers: Headers,
     timeout: Duration,
     auth: Option<Arc<Authenticator>>,
@@ -52,7 +52,7 @@ impl OtlpHttpExporter {
         let shared = Shared {
             uri,
             form: config.encoding,
-            encoding: config.compression,
+            coding: Coding { encoding: config.compression.0, level: config.compression_params.level(), is_grpc: false },
             headers: config.headers.clone(),
             timeout: config.timeout,
             auth: surroundings.authenticators.of(config.auth.as_ref()),
@@ -95,7 +95,7 @@ impl Shared {
                 tasks::blocking("write OTLP JSON", write).await.flatten().ok_or_else(unfit)?
             }
         };
-        let body = compress(self.encoding, body).await.ok_or_else(unfit)?;
+        let body = compress(self.coding, body).await.ok_or_else(unfit)?;
         let mut request = self.request(body);
         if let Some(auth) = &self.auth {
             auth.add_to(request.headers_mut()).await;
@@ -121,7 +121,7 @@ impl Shared {
                 Form::Json => "application/json",
             }),
         );
-        if let Some(encoding) = self.encoding.name() {
+        if let Some(encoding) = self.coding.encoding.name() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         }
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));

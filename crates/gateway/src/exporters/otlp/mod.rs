@@ -11,7 +11,7 @@
 //!     compression: zstd
 //! ```
 
-mod compress;
+pub mod compress;
 pub(crate) mod grpc;
 pub(crate) mod http;
 
@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue};
 
+use self::compress::{CompressionParams, GrpcCompression, HttpCompression};
 use super::sending::{RetryConfig, SendingQueueConfig};
 use crate::config;
 use crate::config::decode::Decode;
@@ -36,8 +37,8 @@ config! {
     pub struct OtlpGrpcConfig {
         /// Host and port; `https://` before them turns encryption on whatever `tls.insecure` says.
         endpoint: String,
-        /// How requests are compressed: `none`, `gzip` or `zstd`.
-        compression: Encoding = "gzip",
+        /// How requests are compressed: `none`, `gzip`, `zstd` or `snappy`.
+        compression: GrpcCompression = "gzip",
         /// Encryption.
         tls: ClientTlsConfig,
         /// What the gateway shows to the back end.
@@ -77,8 +78,10 @@ config! {
         logs_endpoint: String = "",
         /// The form of requests: `proto` or `json`.
         encoding: Form = "proto",
-        /// How requests are compressed: `none`, `gzip` or `zstd`.
-        compression: Encoding = "gzip",
+        /// How requests are compressed: `none`, `gzip`, `zstd`, `zlib`, `deflate`, `snappy`, `x-snappy-framed` or `lz4`.
+        compression: HttpCompression = "gzip",
+        /// How hard.
+        compression_params: CompressionParams,
         /// Encryption.
         tls: ClientTlsConfig,
         /// What the gateway shows to the back end.
@@ -92,7 +95,7 @@ config! {
         /// What happens after a failure.
         retry_on_failure: RetryConfig,
     }
-    known { "proxy_url", "compression_params", "cookies", "middlewares" }
+    known { "proxy_url", "cookies", "middlewares" }
     ignored {
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",
@@ -101,39 +104,6 @@ config! {
         "max_conns_per_host": "there are as many as `num_consumers`",
         "idle_conn_timeout": "idle connections are closed after 90 s",
         "force_attempt_http2": "HTTP/1.1 is used",
-    }
-}
-
-/// How requests are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Not.
-    None,
-    /// gzip.
-    Gzip,
-    /// Zstandard.
-    Zstd,
-}
-
-impl Encoding {
-    /// Its name in `grpc-encoding` and `content-encoding`.
-    pub(crate) const fn name(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Gzip => Some("gzip"),
-            Self::Zstd => Some("zstd"),
-        }
-    }
-}
-
-impl Decode for Encoding {
-    const KIND: &'static str = "none, gzip or zstd";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if matches!(&node.value, Value::Scalar(scalar) if scalar.text.is_empty()) {
-            return Some(Self::None);
-        }
-        choice(node, problems, &[("none", Self::None), ("gzip", Self::Gzip), ("zstd", Self::Zstd)])
     }
 }
 
@@ -264,6 +234,7 @@ impl OtlpHttpConfig {
             }
             None => problems.error(&entry.position, "`endpoint` is the back end's address, such as http://jaeger:4318"),
         }
+        config.compression_params.check(config.compression.0, &entry.position, problems);
         check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
         Some(config)
     }

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::values::Secret;
 use crate::ledger::RefusalReason;
 use crate::net::body::{BodyError, collect, unpack};
-use crate::net::decompress::Compression;
+use crate::net::decompress::{Algorithms, Compression};
 use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer};
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
@@ -38,6 +38,7 @@ pub(super) struct Server {
     settings: Settings,
     reader: Reader,
     max_body_bytes: usize,
+    algorithms: Algorithms,
     clock: Clock,
     counters: Arc<Counters>,
 }
@@ -69,6 +70,7 @@ impl Server {
             settings: config.span_settings(),
             reader: config.reader(),
             max_body_bytes: usize::try_from(config.max_request_body_size.0).unwrap_or(usize::MAX),
+            algorithms: Algorithms::all(),
             clock,
             counters: Arc::default(),
         }
@@ -154,7 +156,7 @@ async fn receive(
         return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, message: "only POST is accepted".into() });
     }
     let encoding = head.headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    let Ok(compression) = Compression::from_name(encoding) else {
+    let Ok(compression) = Compression::of_http(encoding, &server.algorithms) else {
         return Err(malformed(server, "the content encoding must be gzip or absent"));
     };
     let (limit, budget) = (server.max_body_bytes, server.ingress.budget());

@@ -200,7 +200,7 @@ async fn receive(request: Request<RecvStream>, server: &Server) -> Result<Reject
         return Err(status(Code::Unimplemented, "only the protobuf codec is supported"));
     }
     let encoding = head.headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    let Ok(compression) = Compression::from_name(encoding) else {
+    let Ok(compression) = Compression::of_grpc(encoding) else {
         let message = format!("unsupported grpc-encoding {}", String::from_utf8_lossy(encoding));
         return Err(status(Code::Unimplemented, message));
     };
@@ -332,7 +332,7 @@ fn trailers_only(status: &Status) -> Response<()> {
         headers.insert(GRPC_DETAILS, details);
     }
     if status.code == Code::Unimplemented {
-        headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity,gzip,zstd"));
+        headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity,gzip,zstd,snappy,deflate"));
     }
     response
 }

@@ -17,7 +17,7 @@ use crate::ack::Refusal;
 use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
 use crate::net::body::{BodyError, collect, unpack};
-use crate::net::decompress::Compression;
+use crate::net::decompress::{Algorithms, Compression};
 use crate::net::http::{self as net_http, Answer, answer, retry_after, text};
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
@@ -34,6 +34,7 @@ pub(super) struct Server {
     paths: [(Signal, String); 3],
     max_body_bytes: usize,
     header_timeout: Duration,
+    algorithms: Algorithms,
     auth: Option<Arc<Authenticator>>,
 }
 
@@ -53,6 +54,7 @@ impl Server {
             ],
             max_body_bytes: usize::try_from(configured).unwrap_or(usize::MAX),
             header_timeout: config.read_header_timeout,
+            algorithms: config.compression_algorithms.clone(),
             auth,
         }
     }
@@ -144,9 +146,10 @@ async fn receive(
     server: &Server,
 ) -> Result<Rejected, (StatusCode, Status)> {
     let encoding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-    let Ok(compression) = Compression::from_name(encoding) else {
+    let Ok(compression) = Compression::of_http(encoding, &server.algorithms) else {
         ingress.refused_request(RefusalReason::Malformed);
-        let message = format!("unsupported content encoding {}: gzip and zstd are", String::from_utf8_lossy(encoding));
+        let (encoding, names) = (String::from_utf8_lossy(encoding), server.algorithms.names());
+        let message = format!("unsupported content encoding {encoding}; supported are {names}");
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, status(Code::InvalidArgument, message)));
     };
     let (limit, budget) = (server.max_body_bytes, ingress.budget());

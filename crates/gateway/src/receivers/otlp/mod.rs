@@ -22,6 +22,7 @@ use crate::config::node::Entry;
 use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, Endpoint};
 use crate::extensions::auth::{AuthConfig, Authenticator, Authenticators};
+use crate::net::decompress::Algorithms;
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::Stop;
 use crate::net::tls::{ServerTlsConfig, server};
@@ -109,6 +110,8 @@ config! {
         logs_url_path: String = "/v1/logs",
         /// Longest body, as sent and decompressed; 0 is the default.
         max_request_body_size: ByteSize = "20MiB",
+        /// Encodings that bodies may have; empty text stands for none. All by default.
+        compression_algorithms: Algorithms,
         /// A client that has not sent its headers by then is cut off.
         read_header_timeout: Duration = "1m",
         /// Encryption; without it there is none.
@@ -116,7 +119,7 @@ config! {
         /// Who may send; without it everybody who can connect.
         auth: Option<AuthConfig>,
     }
-    known { "cors", "middlewares", "response_headers", "compression_algorithms" }
+    known { "cors", "middlewares", "response_headers" }
     ignored {
         "transport": "HTTP runs over TCP",
         "include_metadata": "nothing behind the receiver reads the metadata of requests",
