@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::http;
-use crate::process::{Process, Setup, Site};
+use crate::process::{Process, Setup, Site, rootspan};
 use crate::wait::eventually;
 
 /// How often the ledgers are read under load.
@@ -95,7 +95,14 @@ service:
 
     /// Starts it and waits until it listens.
     pub(crate) fn start(&self) -> Process {
-        let process = self.site.spawn();
+        self.start_with(&[])
+    }
+
+    /// Starts it with more in its environment.
+    pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Process {
+        let mut command = rootspan();
+        command.arg("run").arg("--config").arg(self.site.config()).envs(environment.iter().copied());
+        let process = Process::spawn(&mut command);
         process.ingest();
         process
     }

@@ -20,5 +20,6 @@ mod traffic;
 
 mod advisories;
 mod backends;
+mod network;
 mod overload;
 mod stop;

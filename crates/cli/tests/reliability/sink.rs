@@ -94,11 +94,16 @@ impl Sink {
 
     /// Has a port, and refuses connections.
     pub(crate) fn closed() -> Self {
+        Self::closed_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a port is free")
+    }
+
+    /// Has this port, if it is free, and refuses connections.
+    pub(crate) fn closed_at(address: SocketAddr) -> Option<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a port is free");
+        socket.bind(&address.into()).ok()?;
         let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it is bound");
         let shared = Arc::new(Shared { mode: Mutex::new(Mode::Well), seen: Mutex::default() });
-        Self { shared, address, running: None, closed: Some(socket) }
+        Some(Self { shared, address, running: None, closed: Some(socket) })
     }
 
     /// Listens from now on.
