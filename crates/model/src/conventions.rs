@@ -150,6 +150,18 @@ pub mod error {
 /// What a call is made to, where nothing else names it.
 pub const PEER_SERVICE: &str = "peer.service";
 
+/// nginx, by its module or by its log.
+pub mod nginx {
+    /// Name of the instrumentation scope.
+    pub const SCOPE_NAME: &str = "rootspan/nginx";
+    /// Seconds until the upstream was connected (double).
+    pub const UPSTREAM_CONNECT_TIME: &str = "nginx.upstream.connect_time";
+    /// Seconds until the upstream's head had come (double).
+    pub const UPSTREAM_HEADER_TIME: &str = "nginx.upstream.header_time";
+    /// Seconds until the upstream had answered (double).
+    pub const UPSTREAM_RESPONSE_TIME: &str = "nginx.upstream.response_time";
+}
+
 /// The viewer's span at CloudFront.
 pub mod cloudfront {
     /// Name of the instrumentation scope of spans that are made from access-log records.

@@ -12,6 +12,7 @@ use rootspan_model::time::UnixNanos;
 use rootspan_model::trace_context::trace_state::TraceState;
 use rootspan_model::trace_context::{TraceFlags, TraceParent};
 use rootspan_model::xray::{self, XRay};
+use rootspan_wire::nginx::span::{Place, earlier, later};
 
 use crate::config::{Propagators, Share};
 use crate::ffi::ConfigText;
@@ -317,6 +318,34 @@ impl Context {
     /// The CLIENT span's id, if there is one.
     pub(crate) fn client_span_id(&self) -> Option<SpanId> {
         Some(self.client_span_id.get()).filter(SpanId::is_valid)
+    }
+
+    /// What spans say of the place in the trace.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            parent_span_id: self.parent.span_id,
+            client_span_id: self.client_span_id(),
+            flags: self.flags(),
+            trace_state: self.decision().map(|decision| decision.state.as_str()).unwrap_or_default(),
+            started: self.started,
+        }
+    }
+
+    /// Start and end of the last try, which took `took` milliseconds; of nginx's clock when it began, and now. What begins or ends
+    /// in the same turn of the event loop as the request has its exact time; nginx's milliseconds say the rest. They are rounded,
+    /// and must not lead out of the request.
+    pub(crate) fn last_try(
+        &self,
+        [began_millis, now_millis]: [u64; 2],
+        took: u64,
+        ended: UnixNanos,
+    ) -> (UnixNanos, UnixNanos) {
+        let after_made = began_millis.saturating_sub(self.made_millis);
+        let start = later(self.made, after_made).min(ended).max(self.made);
+        let end = earlier(ended, now_millis.saturating_sub(began_millis.saturating_add(took)));
+        (start, end)
     }
 
     /// The trace flags that go on and into spans.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rootspan_model::conventions::resource;
+use rootspan_model::conventions::{nginx, resource};
 use rootspan_wire::otlp::field;
 use rootspan_wire::otlp::protobuf::{FieldValue, Reader};
 use rootspan_wire::otlp::write::{put_attribute, put_raw_varint, put_resource, put_scope};
@@ -353,12 +353,9 @@ fn request_prefix(config: &MainConfig, host: &str) -> Prefix {
         }
     });
     let mut scope = Vec::new();
-    put_scope(&mut scope, SCOPE_NAME, env!("CARGO_PKG_VERSION"), |_| {});
+    put_scope(&mut scope, nginx::SCOPE_NAME, env!("CARGO_PKG_VERSION"), |_| {});
     Prefix { resource: encoded, scope }
 }
-
-/// Name of the instrumentation scope.
-const SCOPE_NAME: &str = "rootspan/nginx";
 
 impl Prefix {
     /// What of an `ExportTraceServiceRequest` stands before `spans_length` bytes of spans, so that these need not be copied.

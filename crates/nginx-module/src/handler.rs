@@ -3,12 +3,13 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rootspan_wire::nginx::span;
+
 use crate::config::{LocationConfig, MainConfig, Rate, Share, Text, TraceSetting};
 use crate::context::{Context, Incoming, put_hex};
 use crate::export::Exporter;
 use crate::ffi::Request;
 use crate::ids::IdSource;
-use crate::span;
 
 /// What a worker has from its start to its end.
 #[derive(Debug)]
@@ -156,7 +157,8 @@ fn export(request: Request<'_>, worker: &Worker, exporter: &Exporter, context: &
     if served.route.starts_with(b"@") {
         served.route = context.route().map_or(served.route, |route| request.config_text(route));
     }
-    let upstream = context.client_span_id().and_then(|_| request.upstream());
+    let place = context.place();
+    let upstream = place.client_span_id.and_then(|_| request.upstream(context, served.ended));
     let name = location.span_name.as_ref().and_then(|name| evaluate(request, name));
     let attributes: Vec<_> = location
         .span_attributes
@@ -166,13 +168,13 @@ fn export(request: Request<'_>, worker: &Worker, exporter: &Exporter, context: &
         .collect();
     let count = 1 + upstream.as_ref().map_or(0, |upstream| upstream.tries.len());
     exporter.add(count, |out| {
-        span::put_server(out, context, &served, name, |out| {
+        span::put_server(out, &place, &served, name, |out| {
             for (key, value) in &attributes {
                 span::put_configured(out, key, value);
             }
         });
         if let Some(upstream) = &upstream {
-            span::put_clients(out, context, &served, upstream, || worker.ids.span_id());
+            span::put_clients(out, &place, &served, upstream, |_| worker.ids.span_id());
         }
     });
 }

@@ -1,7 +1,7 @@
 //! Traces what goes through nginx: a dynamic module with the directives and variables of nginx's own `ngx_otel_module`.
 //!
 //! The way of a request: [`ffi`] is called by nginx and calls [`handler`]; before the request is served, [`context`]
-//! reads the headers that it came with and says which go on; when it is logged, [`span`] writes its spans as OTLP into the
+//! reads the headers that it came with and says which go on; when it is logged, [`rootspan_wire::nginx::span`] writes its spans as OTLP into the
 //! worker's [`export::Exporter`], whose thread sends them. [`config`] holds what the directives said.
 //!
 //! `unsafe` is in [`ffi`] alone. Nothing that belongs to nginx is touched from the export thread.
@@ -15,4 +15,3 @@ mod export;
 mod ffi;
 mod handler;
 mod ids;
-mod span;

@@ -202,3 +202,30 @@ fn the_start_lies_before_the_context_by_the_requests_age() {
     let context = context(None);
     assert_eq!((context.started, context.made), (UnixNanos(4_997_000_000), UnixNanos(5_000_000_000)));
 }
+
+#[test]
+fn a_try_within_one_turn_of_the_event_loop_is_as_long_as_the_request() {
+    let context = made_at(5_000);
+    let ended = UnixNanos(context.made.0 + 400_000);
+    assert_eq!(context.last_try([5_000, 5_000], 0, ended), (context.made, ended));
+}
+
+#[test]
+fn a_try_ends_before_its_request_by_nginxs_clock() {
+    let context = made_at(5_000);
+    let (start, end) = context.last_try([5_006, 5_020], 10, later(context.made, 30));
+    assert_eq!((start, end), (later(context.made, 6), later(context.made, 26)));
+}
+
+#[test]
+fn rounded_milliseconds_do_not_lead_out_of_the_request() {
+    let context = made_at(5_000);
+    let ended = UnixNanos(context.made.0 + 300_000);
+    // nginx's clock turned to the next millisecond meanwhile.
+    assert_eq!(context.last_try([5_001, 5_001], 0, ended), (ended, ended));
+}
+
+fn made_at(millis: u64) -> Context {
+    let ids = IdSource::new().expect("the system has randomness");
+    Context::new(None, &ids, Moment { time: UnixNanos(1_000_000_000_000_000_000), millis, age_millis: 0 })
+}

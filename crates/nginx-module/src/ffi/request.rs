@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use nginx_sys::*;
 use rootspan_model::time::UnixNanos;
+use rootspan_wire::nginx::span::{Served, Try, Upstream};
 
 use super::headers::{self, Headers};
 use super::{drop_box, module_index, pool_box};
 use crate::config::LocationConfig;
 use crate::context::{Context, Moment};
-use crate::span::{Served, Try, Upstream};
 
 /// Tries of one request that become spans; nginx itself is rarely allowed more than three.
 const MAX_TRIES: usize = 16;
@@ -197,8 +197,8 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The tries of upstream servers, if there were any.
-    pub(crate) fn upstream(self) -> Option<Upstream<'r>> {
+    /// The tries of upstream servers, if there were any; `ended` is when the request did.
+    pub(crate) fn upstream(self, context: &Context, ended: UnixNanos) -> Option<Upstream<'r>> {
         // SAFETY: `upstream_states` is null or an array of states; `upstream` is null or, also after its end, the last upstream's
         // record in the request's pool.
         unsafe {
@@ -220,13 +220,17 @@ impl<'r> Request<'r> {
             let upstream = (*self.raw()).upstream.as_ref().filter(|_| !tries.is_empty())?;
             let name =
                 upstream.upstream.as_ref().map(|server| server.host).or(upstream.resolved.as_ref().map(|to| to.host));
+            let took = tries.last().and_then(|last: &Try<'_>| last.response_millis).unwrap_or_default();
+            let clocks = [upstream.start_time as u64, self.now_millis()];
+            let (last_start, last_end) = context.last_try(clocks, took, ended);
             Some(Upstream {
                 tries,
                 name: self.bytes(name.unwrap_or(ngx_str_t::empty())),
                 scheme: self.bytes(upstream.schema),
                 uri: self.bytes(upstream.uri),
-                last_started_millis: upstream.start_time as u64,
-                now_millis: self.now_millis(),
+                earliest: context.made,
+                last_start,
+                last_end,
             })
         }
     }

@@ -1,17 +1,18 @@
-//! Writes the spans of a request, with the names of OpenTelemetry's HTTP conventions (1.44).
+//! Writes the spans of a request, with the names of OpenTelemetry's HTTP conventions (1.44). The module and the log's reader
+//! both write with this, so that a trace does not tell which of them was there.
 //!
 //! What the conventions call opt-in (sizes, the client's port) is left to `otel_span_attr`: each attribute costs every request.
 
 use std::borrow::Cow;
 
-use rootspan_model::conventions::{PEER_SERVICE, error, http};
-use rootspan_model::ids::SpanId;
+use rootspan_model::conventions::{PEER_SERVICE, error, http, nginx};
+use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_model::time::UnixNanos;
-use rootspan_wire::otlp::field;
-use rootspan_wire::otlp::write::{SpanParts, Value, put_attribute, put_raw_varint, put_span};
+use rootspan_model::trace_context::TraceFlags;
 
-use crate::context::Context;
+use crate::otlp::field;
+use crate::otlp::write::{SpanParts, Value, put_attribute, put_raw_varint, put_span};
 
 /// Longest value of an attribute, in bytes; what is beyond is cut. An URI alone may have as many kilobytes as nginx has
 /// buffers for.
@@ -24,69 +25,90 @@ const FLAG_IS_REMOTE: u32 = 0x200;
 /// The status with which nginx logs that the client went away.
 const CLIENT_CLOSED_REQUEST: u32 = 499;
 
+/// A request's place in its trace.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'r> {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The SERVER span.
+    pub span_id: SpanId,
+    /// The sender's span; not valid for a root.
+    pub parent_span_id: SpanId,
+    /// The CLIENT span whose id the upstream saw.
+    pub client_span_id: Option<SpanId>,
+    /// W3C flags.
+    pub flags: TraceFlags,
+    /// W3C `tracestate`; empty for none.
+    pub trace_state: &'r str,
+    /// When the request began.
+    pub started: UnixNanos,
+}
+
 /// What is known of a request when it is logged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Served<'r> {
+pub struct Served<'r> {
     /// The method as received; empty if the request line could not be read.
-    pub(crate) method: &'r [u8],
+    pub method: &'r [u8],
     /// The path as received, without query.
-    pub(crate) path: &'r [u8],
+    pub path: &'r [u8],
     /// The query, without `?`.
-    pub(crate) query: &'r [u8],
+    pub query: &'r [u8],
     /// `http` or `https`.
-    pub(crate) scheme: &'static str,
+    pub scheme: &'static str,
     /// The status that was sent, 0 if none was.
-    pub(crate) status: u32,
+    pub status: u32,
     /// The name of the location.
-    pub(crate) route: &'r [u8],
+    pub route: &'r [u8],
     /// `Host` or its HTTP/2 equivalent, without port.
-    pub(crate) host: &'r [u8],
+    pub host: &'r [u8],
     /// The port that was connected to, 0 for a Unix socket.
-    pub(crate) port: u16,
+    pub port: u16,
     /// The client's address as nginx sees it (`$remote_addr`).
-    pub(crate) client_address: &'r [u8],
+    pub client_address: &'r [u8],
     /// `1.1`, `2`, …; empty if unknown.
-    pub(crate) protocol: &'static str,
+    pub protocol: &'static str,
     /// `User-Agent`.
-    pub(crate) user_agent: Option<&'r [u8]>,
+    pub user_agent: Option<&'r [u8]>,
     /// When the request ended.
-    pub(crate) ended: UnixNanos,
+    pub ended: UnixNanos,
 }
 
 /// One request to an upstream server.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Try<'r> {
+pub struct Try<'r> {
     /// `127.0.0.1:8080` or `unix:/path`.
-    pub(crate) peer: &'r [u8],
+    pub peer: &'r [u8],
     /// nginx's status: the upstream's if it sent a head, else nginx's verdict (502, 504), or 0.
-    pub(crate) status: u32,
+    pub status: u32,
     /// Until connected, in milliseconds.
-    pub(crate) connect_millis: Option<u64>,
+    pub connect_millis: Option<u64>,
     /// Until the head had come.
-    pub(crate) header_millis: Option<u64>,
+    pub header_millis: Option<u64>,
     /// Until the end.
-    pub(crate) response_millis: Option<u64>,
+    pub response_millis: Option<u64>,
     /// Bytes that came from the upstream.
-    pub(crate) received_bytes: u64,
+    pub received_bytes: u64,
     /// Bytes that went to it.
-    pub(crate) sent_bytes: u64,
+    pub sent_bytes: u64,
 }
 
 /// The upstream's side of a request.
 #[derive(Debug)]
-pub(crate) struct Upstream<'r> {
+pub struct Upstream<'r> {
     /// Tries in order, never empty.
-    pub(crate) tries: Vec<Try<'r>>,
+    pub tries: Vec<Try<'r>>,
     /// Name of the `upstream` block or host in `proxy_pass`.
-    pub(crate) name: &'r [u8],
+    pub name: &'r [u8],
     /// `http://`, `https://`; empty for protocols that are not HTTP.
-    pub(crate) scheme: &'r [u8],
+    pub scheme: &'r [u8],
     /// Path and query as sent; empty if unknown.
-    pub(crate) uri: &'r [u8],
-    /// nginx's clock when the last try began.
-    pub(crate) last_started_millis: u64,
-    /// nginx's clock now.
-    pub(crate) now_millis: u64,
+    pub uri: &'r [u8],
+    /// Before this nothing was asked: when the first try can have begun.
+    pub earliest: UnixNanos,
+    /// When the last try began.
+    pub last_start: UnixNanos,
+    /// When it ended.
+    pub last_end: UnixNanos,
 }
 
 /// The method as the conventions want it, and its original if it is none that they know.
@@ -96,9 +118,9 @@ fn method(received: &[u8]) -> (&'static str, bool) {
 }
 
 /// Writes the SERVER span. `name` replaces the name, `attributes` adds some.
-pub(crate) fn put_server(
+pub fn put_server(
     out: &mut Vec<u8>,
-    context: &Context,
+    place: &Place<'_>,
     served: &Served<'_>,
     name: Option<&[u8]>,
     attributes: impl FnOnce(&mut Vec<u8>),
@@ -108,17 +130,17 @@ pub(crate) fn put_server(
     let name = name.map_or_else(|| default_name(if is_known { method } else { "HTTP" }, &route), text);
     let is_error = served.status >= 500;
     let parts = SpanParts {
-        trace_id: context.trace_id,
-        span_id: context.span_id,
-        parent_span_id: context.parent.span_id,
-        trace_state: context.decision().map(|decision| decision.state.as_str()).unwrap_or_default(),
-        flags: u32::from(context.flags().0)
+        trace_id: place.trace_id,
+        span_id: place.span_id,
+        parent_span_id: place.parent_span_id,
+        trace_state: place.trace_state,
+        flags: u32::from(place.flags.0)
             | FLAG_HAS_IS_REMOTE
-            | if context.parent.span_id.is_valid() { FLAG_IS_REMOTE } else { 0 },
+            | if place.parent_span_id.is_valid() { FLAG_IS_REMOTE } else { 0 },
         name: &name,
         kind: SpanKind::Server,
-        start: context.started,
-        end: served.ended.max(context.started),
+        start: place.started,
+        end: served.ended.max(place.started),
         status: if is_error { StatusCode::Error } else { StatusCode::Unset },
         status_message: "",
     };
@@ -164,34 +186,30 @@ pub(crate) fn put_server(
 }
 
 /// Puts one attribute that the configuration adds.
-pub(crate) fn put_configured(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+pub fn put_configured(out: &mut Vec<u8>, key: &str, value: &[u8]) {
     put(out, key, &*text(value));
 }
 
 /// Writes a CLIENT span for each try. The last one has the id that the upstream saw, for nginx builds the request to it
-/// once; those before get ids of `new_id`.
-pub(crate) fn put_clients(
+/// once; those before get ids of `new_id`, which is given their index. The tries follow each other without a pause and end with
+/// the last one.
+pub fn put_clients(
     out: &mut Vec<u8>,
-    context: &Context,
+    place: &Place<'_>,
     served: &Served<'_>,
     upstream: &Upstream<'_>,
-    mut new_id: impl FnMut() -> SpanId,
+    mut new_id: impl FnMut(usize) -> SpanId,
 ) {
     let (method, is_known) = method(served.method);
     let Some(last) = upstream.tries.len().checked_sub(1) else { return };
-    // What begins or ends in the same turn of the event loop as the request has its exact time; nginx's milliseconds
-    // say the rest. They are rounded, and must not lead out of the request.
-    let after_made = upstream.last_started_millis.saturating_sub(context.made_millis);
-    let mut start = later(context.made, after_made).min(served.ended).max(context.made);
+    let mut start = upstream.last_start;
     let mut spans = Vec::with_capacity(upstream.tries.len());
     for (index, tried) in upstream.tries.iter().enumerate().rev() {
-        let took = tried.response_millis.unwrap_or_default();
         let end = if index == last {
-            let ended_millis = upstream.last_started_millis.saturating_add(took);
-            earlier(served.ended, upstream.now_millis.saturating_sub(ended_millis))
+            upstream.last_end
         } else {
             let end = start;
-            start = earlier(start, took).max(context.made);
+            start = earlier(start, tried.response_millis.unwrap_or_default()).max(upstream.earliest);
             end
         };
         spans.push((index, tried, start, end.max(start)));
@@ -199,11 +217,11 @@ pub(crate) fn put_clients(
     for (index, tried, start, end) in spans.into_iter().rev() {
         let outcome = outcome(tried);
         let parts = SpanParts {
-            trace_id: context.trace_id,
-            span_id: context.client_span_id().filter(|_| index == last).unwrap_or_else(&mut new_id),
-            parent_span_id: context.span_id,
-            trace_state: context.decision().map(|decision| decision.state.as_str()).unwrap_or_default(),
-            flags: u32::from(context.flags().0) | FLAG_HAS_IS_REMOTE,
+            trace_id: place.trace_id,
+            span_id: place.client_span_id.filter(|_| index == last).unwrap_or_else(|| new_id(index)),
+            parent_span_id: place.span_id,
+            trace_state: place.trace_state,
+            flags: u32::from(place.flags.0) | FLAG_HAS_IS_REMOTE,
             name: if is_known { method } else { "HTTP" },
             kind: SpanKind::Client,
             start,
@@ -224,9 +242,9 @@ pub(crate) fn put_clients(
                 put(out, http::REQUEST_RESEND_COUNT, i64::try_from(index).unwrap_or(i64::MAX));
             }
             for (key, millis) in [
-                ("nginx.upstream.connect_time", tried.connect_millis),
-                ("nginx.upstream.header_time", tried.header_millis),
-                ("nginx.upstream.response_time", tried.response_millis),
+                (nginx::UPSTREAM_CONNECT_TIME, tried.connect_millis),
+                (nginx::UPSTREAM_HEADER_TIME, tried.header_millis),
+                (nginx::UPSTREAM_RESPONSE_TIME, tried.response_millis),
             ] {
                 if let Some(millis) = millis {
                     put(out, key, seconds(millis));
@@ -364,11 +382,15 @@ fn seconds(millis: u64) -> f64 {
     millis as f64 / 1_000.0
 }
 
-fn later(time: UnixNanos, millis: u64) -> UnixNanos {
+/// `time` and so many milliseconds.
+#[must_use]
+pub const fn later(time: UnixNanos, millis: u64) -> UnixNanos {
     UnixNanos(time.0.saturating_add(millis.saturating_mul(1_000_000)))
 }
 
-fn earlier(time: UnixNanos, millis: u64) -> UnixNanos {
+/// So many milliseconds before `time`.
+#[must_use]
+pub const fn earlier(time: UnixNanos, millis: u64) -> UnixNanos {
     UnixNanos(time.0.saturating_sub(millis.saturating_mul(1_000_000)))
 }
 
