@@ -134,8 +134,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Line<'a> {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Line<'de>, M::Error> {
-                let mut line =
-                    Line { values: [const { None }; Field::NAMES.len()], attributes: Vec::new() };
+                let mut line = Line { values: [const { None }; Field::NAMES.len()], attributes: Vec::new() };
                 while let Some(Text(key)) = map.next_key()? {
                     let key = key.unwrap_or_default();
                     let known = Field::NAMES.iter().position(|name| *name == key);

@@ -73,7 +73,10 @@ fn a_request_that_nginx_answered_itself_is_one_server_span() {
     check(&[("enduser.id", "7"), ("http.route", "/api/"), ("more", "x")], |spans| {
         let [span] = spans else { panic!("one span") };
         assert_eq!((span.name, span.kind(), span.status()), ("GET /api/", SpanKind::Server, StatusCode::Unset));
-        assert_eq!((span.trace_id.to_string().as_str(), span.span_id.to_string().as_str()), (TRACE, "0102030405060708"));
+        assert_eq!(
+            (span.trace_id.to_string().as_str(), span.span_id.to_string().as_str()),
+            (TRACE, "0102030405060708")
+        );
         assert_eq!(span.parent_span_id.to_string(), PARENT);
         assert_eq!((span.trace_state, span.flags), ("vendor=1", 0x301));
         assert_eq!((span.start.0, span.end.0), (1_789_380_930_452_000_000, 1_789_380_930_482_000_000));

@@ -113,7 +113,7 @@ fn only_what_the_server_did_wrong_is_an_error() {
     ] {
         let served = Served { status, ..served() };
         assert_eq!(server_attribute(&served, error::TYPE).as_deref(), kind, "{status}");
-            let mut out = Vec::new();
+        let mut out = Vec::new();
         put_server(&mut out, &PLACE, &served, None, |_| {});
         assert_eq!(decode(&out)[0].status() == StatusCode::Error, is_error, "{status}");
     }
