@@ -30,7 +30,7 @@ fn print_line(component: &BuiltIn) {
         [] => String::new(),
         aliases => format!("  also {}", aliases.join(", ")),
     };
-    let signals = if component.signals.is_empty() { "-".to_owned() } else { component.signals.join(" ") };
+    let signals = if component.signals.is_empty() { "-".to_owned() } else { component.signal_names().join(" ") };
     say!("{:<36} {:<22} {}{also}", component.path, signals, STABILITY.to_lowercase());
 }
 
@@ -42,7 +42,7 @@ fn as_the_collector() -> Value {
     all.insert("buildinfo".to_owned(), json!({"command": command, "description": description, "version": version}));
     for component in built_in() {
         let (section, kind) = component.section_and_kind();
-        let signals: &[&str] = if section == "extensions" { &["extension"] } else { component.signals };
+        let signals = if section == "extensions" { vec!["extension"] } else { component.signal_names() };
         let stability: Map<_, _> = signals.iter().map(|signal| ((*signal).to_owned(), STABILITY.into())).collect();
         let list = all.entry(section).or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(list) = list {

@@ -137,20 +137,16 @@ impl Ack {
         self.shared.ledger.removed(pipeline, spans, removal);
     }
 
-    /// The batch left its pipeline: one acknowledgement for each exporter instead of this one.
-    pub(crate) fn fan_out(mut self, exporters: &[ExporterIndex]) -> Vec<Self> {
+    /// The batch left its pipeline: one acknowledgement for each place where it goes on instead of this one.
+    pub(crate) fn fan_out(mut self, places: &[Place]) -> Vec<Self> {
         let Place::Pipeline(pipeline) = self.place else { unreachable!("only a pipeline fans out") };
-        assert!(!exporters.is_empty(), "a pipeline has exporters");
-        self.shared.ledger.fanned_out(pipeline, exporters, self.spans);
-        self.shared.open.fetch_add(exporters.len() - 1, Ordering::AcqRel);
+        assert!(!places.is_empty(), "a pipeline has exporters");
+        self.shared.ledger.fanned_out(pipeline, places, self.spans);
+        self.shared.open.fetch_add(places.len() - 1, Ordering::AcqRel);
         self.settled = true;
-        let copy = |exporter: &ExporterIndex| Self {
-            shared: Arc::clone(&self.shared),
-            place: Place::Exporter(*exporter),
-            spans: self.spans,
-            settled: false,
-        };
-        exporters.iter().map(copy).collect()
+        let copy =
+            |place: &Place| Self { shared: Arc::clone(&self.shared), place: *place, spans: self.spans, settled: false };
+        places.iter().map(copy).collect()
     }
 
     /// The exporter answers for the spans from now on: the sender hears that they are accepted.

@@ -317,16 +317,25 @@ impl Ledger {
         }
     }
 
-    /// Spans left a pipeline, a copy to each exporter.
-    pub(crate) fn fanned_out(&self, pipeline: PipelineIndex, exporters: &[ExporterIndex], spans: u64) {
+    /// Spans left a pipeline, a copy to each exporter and, through connectors, to each further pipeline.
+    pub(crate) fn fanned_out(&self, pipeline: PipelineIndex, places: &[Place], spans: u64) {
         let mut accounts = self.lock();
         let account = &mut accounts.pipelines[pipeline.0];
         take(&mut account.held, spans);
         account.out += spans;
-        for exporter in exporters {
-            let account = &mut accounts.exporters[exporter.0];
-            account.enqueued += spans;
-            account.queued += spans;
+        for place in places {
+            match *place {
+                Place::Pipeline(next) => {
+                    let account = &mut accounts.pipelines[next.0];
+                    account.entered += spans;
+                    account.held += spans;
+                }
+                Place::Exporter(exporter) => {
+                    let account = &mut accounts.exporters[exporter.0];
+                    account.enqueued += spans;
+                    account.queued += spans;
+                }
+            }
         }
     }
 

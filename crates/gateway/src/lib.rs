@@ -11,6 +11,7 @@ mod batch;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod connectors;
 pub mod exporters;
 pub mod extensions;
 mod files;

@@ -1,15 +1,15 @@
 //! From configuration to the graph that runs. A pure function of the configuration; its print is what tests compare
 //! and what `print-config --plan` shows.
 
+mod print;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rootspan_wire::otlp::payload::Signal;
 
 use crate::config::Config;
 use crate::config::components::{Exporter, Extension, Processor, Receiver};
 use crate::config::id::ComponentId;
-use crate::exporters::sending::SendingQueueConfig;
 use crate::ledger::{ExporterIndex, PipelineIndex, ReceiverIndex};
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 
@@ -81,12 +81,16 @@ pub struct PlannedPipeline {
     pub signal: Signal,
     /// Its receivers' accounts.
     pub receivers: Vec<ReceiverIndex>,
+    /// The connectors that it gets batches from.
+    pub connectors: Vec<ComponentId>,
     /// What runs, in order: each inner list is one pass over a batch.
     pub passes: Vec<Vec<(ComponentId, Processor)>>,
     /// What its `batch` asks of delivery.
     pub merging: Option<BatchConfig>,
     /// Its exporters.
     pub exporters: Vec<ExporterIndex>,
+    /// The pipelines that it leads into, each with the connector between.
+    pub pipelines: Vec<(ComponentId, PipelineIndex)>,
 }
 
 /// Plans a checked configuration.
@@ -106,9 +110,11 @@ pub fn plan(config: &Config) -> Plan {
             id: written.id.clone(),
             signal: written.signal,
             receivers: Vec::new(),
+            connectors: defined(&written.receivers, &config.connectors).map(|(id, _)| id.clone()).collect(),
             passes: Vec::new(),
             merging: None,
             exporters: Vec::new(),
+            pipelines: Vec::new(),
         };
         for (id, receiver) in defined(&written.receivers, &config.receivers) {
             pipeline.receivers.push(plan.feed(id, receiver, written.signal, index));
@@ -127,9 +133,22 @@ pub fn plan(config: &Config) -> Plan {
         }
         plan.pipelines.push(pipeline);
     }
+    connect(&mut plan, config);
     plan.extensions =
         defined(&config.service.extensions, &config.extensions).map(|(id, e)| (id.clone(), e.clone())).collect();
     plan
+}
+
+/// Leads pipelines into those behind their connectors, which are of the same signal.
+fn connect(plan: &mut Plan, config: &Config) {
+    for (index, written) in config.service.pipelines.iter().enumerate() {
+        for (id, _) in defined(&written.exporters, &config.connectors) {
+            let behind = |next: &PlannedPipeline| next.signal == written.signal && next.connectors.contains(id);
+            let next = plan.pipelines.iter().enumerate().filter(|(_, next)| behind(next));
+            let next: Vec<_> = next.map(|(next, _)| (id.clone(), PipelineIndex(next))).collect();
+            plan.pipelines[index].pipelines.extend(next);
+        }
+    }
 }
 
 /// Adds a stateless processor to the last pass. Resources are edited before the first span is looked at, so a pass ends
@@ -174,77 +193,6 @@ impl MemoryLimit {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for limit in &self.memory_limits {
-            match limit {
-                MemoryLimit::Bytes(bytes) => writeln!(f, "memory limit {} MiB", bytes >> 20)?,
-                MemoryLimit::Percent(percent) => writeln!(f, "memory limit {percent} % of the control group's")?,
-            }
-        }
-        for receiver in &self.receivers {
-            writeln!(f, "receiver {}", receiver.id)?;
-            for line in receiver.config.listens() {
-                writeln!(f, "  listens {line}")?;
-            }
-        }
-        for pipeline in &self.pipelines {
-            writeln!(f, "pipeline {}", pipeline.id)?;
-            for receiver in &pipeline.receivers {
-                writeln!(f, "  from {}", self.receiver_accounts[receiver.0].0)?;
-            }
-            for pass in &pipeline.passes {
-                let ids: Vec<String> = pass.iter().map(|(id, _)| id.to_string()).collect();
-                writeln!(f, "  one pass: {}", ids.join(", "))?;
-            }
-            if let Some(batch) = &pipeline.merging {
-                let (spans, wait) = (batch.send_batch_size, batch.timeout);
-                writeln!(f, "  merged at delivery up to {spans} spans or {wait:?}, acknowledged behind it")?;
-            }
-            for exporter in &pipeline.exporters {
-                writeln!(f, "  to {}", self.exporters[exporter.0].id)?;
-            }
-        }
-        for PlannedExporter { id, config, .. } in &self.exporters {
-            match config {
-                Exporter::Store(store) => {
-                    writeln!(f, "exporter {id}: no queue, acknowledged when on disk in {}", store.directory)?
-                }
-                Exporter::Debug(_) => writeln!(f, "exporter {id}: no queue, acknowledged when printed")?,
-                Exporter::File(file) => {
-                    writeln!(f, "exporter {id}: no queue, acknowledged when written to {}", file.path)?;
-                }
-                Exporter::OtlpGrpc(otlp) => {
-                    writeln!(f, "exporter {id} to {}: {}", otlp.endpoint, queue_line(&otlp.sending_queue))?;
-                }
-                Exporter::OtlpHttp(otlp) => {
-                    let target = otlp.traces_uri().map(|uri| uri.to_string()).unwrap_or_default();
-                    writeln!(f, "exporter {id} to {target}: {}", queue_line(&otlp.sending_queue))?;
-                }
-            }
-        }
-        for (id, extension) in &self.extensions {
-            match extension {
-                Extension::HealthCheck(health) => writeln!(f, "extension {id} listens {}", health.endpoint)?,
-                Extension::BearerTokenAuth(_) => writeln!(f, "extension {id}: bearer tokens")?,
-                Extension::BasicAuth(_) => writeln!(f, "extension {id}: names and passwords")?,
-                Extension::Ui(ui) => writeln!(f, "extension {id} listens {}", ui.endpoint)?,
-                Extension::Retired => writeln!(f, "extension {id}: accepted, nothing runs")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn queue_line(queue: &SendingQueueConfig) -> String {
-    if !queue.enabled {
-        return "no queue, acknowledged when delivered".to_owned();
-    }
-    let when = if queue.wait_for_result { "delivered" } else { "queued" };
-    let SendingQueueConfig { queue_size, sizer, num_consumers, .. } = queue;
-    format!("a queue of {queue_size} {} in memory, {num_consumers} at a time, acknowledged when {when}", sizer.name())
-}
-
 impl Plan {
     /// Lets a receiver feed a pipeline; its account.
     fn feed(&mut self, id: &ComponentId, config: &Receiver, signal: Signal, pipeline: PipelineIndex) -> ReceiverIndex {
@@ -272,11 +220,21 @@ impl Plan {
         }))
     }
 
-    /// What the `batch` processors in front of an exporter ask for; of several, the quickest.
+    /// What the `batch` processors in front of an exporter ask for, also those in front of connectors; of several, the
+    /// quickest.
     #[must_use]
     pub fn merging_before(&self, exporter: ExporterIndex) -> Option<&BatchConfig> {
-        let feeding = self.pipelines.iter().filter(|pipeline| pipeline.exporters.contains(&exporter));
-        feeding.filter_map(|pipeline| pipeline.merging.as_ref()).min_by_key(|batch| batch.timeout)
+        let feeding = (0..self.pipelines.len()).filter(|index| self.pipelines[*index].exporters.contains(&exporter));
+        feeding.filter_map(|index| self.merging_up_to(PipelineIndex(index))).min_by_key(|batch| batch.timeout)
+    }
+
+    /// Ends: pipelines do not lead in circles.
+    fn merging_up_to(&self, pipeline: PipelineIndex) -> Option<&BatchConfig> {
+        let leads_here = |before: &PlannedPipeline| before.pipelines.iter().any(|(_, next)| *next == pipeline);
+        let before = (0..self.pipelines.len()).filter(|index| leads_here(&self.pipelines[*index]));
+        let of_before = before.filter_map(|index| self.merging_up_to(PipelineIndex(index)));
+        let own = self.pipelines[pipeline.0].merging.as_ref();
+        own.or_else(|| of_before.min_by_key(|batch| batch.timeout))
     }
 }
 
@@ -288,19 +246,6 @@ impl Processor {
             Self::Batch(_) | Self::MemoryLimiter(_) | Self::Resource(_) | Self::Detection(_) | Self::Sampler(_) => {
                 false
             }
-        }
-    }
-}
-
-impl Receiver {
-    /// Where it listens, a line for each socket.
-    fn listens(&self) -> Vec<String> {
-        match self {
-            Self::Otlp(otlp) => {
-                let grpc = otlp.protocols.grpc.iter().map(|grpc| format!("grpc {}", grpc.endpoint));
-                grpc.chain(otlp.protocols.http.iter().map(|http| format!("http {}", http.endpoint))).collect()
-            }
-            Self::CloudFront(cloudfront) => vec![format!("http {}", cloudfront.endpoint)],
         }
     }
 }

@@ -193,6 +193,12 @@ impl<'a> Edit<'a> for Nothing {
     fn span(&mut self, _: &AttributeEdits<'a>, _: &Scope<'a>, _: &mut SpanEdits<'a>) -> Fate {
         self.0
     }
+
+    fn edits_items(&self) -> bool {
+        true
+    }
+
+    fn item(&mut self, _: &AttributeEdits<'a>, _: &Scope<'a>, _: &mut AttributeEdits<'a>) {}
 }
 
 /// A mark on every resource and span.
@@ -207,17 +213,26 @@ impl<'a> Edit<'a> for Mark {
         span.attributes.set("fuzz.mark", "span".into());
         Fate::Keep
     }
+
+    fn edits_items(&self) -> bool {
+        true
+    }
+
+    fn item(&mut self, _: &AttributeEdits<'a>, _: &Scope<'a>, item: &mut AttributeEdits<'a>) {
+        item.set("fuzz.mark", "item".into());
+    }
 }
 
 fn edits(batch: &TraceBatch) {
-    assert_eq!(edit(batch, Vec::new(), &mut Nothing(Fate::Keep)), Edited::default(), "nothing is written anew");
+    let payload = Payload::from(batch.clone());
+    assert_eq!(edit(&payload, Vec::new(), &mut Nothing(Fate::Keep)), Edited::default(), "nothing is written anew");
     let spans = batch.span_count() as u64;
-    let gone = edit(batch, Vec::new(), &mut Nothing(Fate::Filtered));
+    let gone = edit(&payload, Vec::new(), &mut Nothing(Fate::Filtered));
     assert_eq!(gone.filtered, spans);
     if spans == 0 {
         return;
     }
-    let marked = edit(batch, Vec::new(), &mut Mark).request.expect("it is changed");
+    let marked = edit(&payload, Vec::new(), &mut Mark).request.expect("it is changed");
     let limits = Limits { attributes: 5_000, ..Limits::default() };
     let (marked, rejected) = validate_payload(Signal::Traces, marked.into(), &limits).expect("an edit keeps it sound");
     assert_eq!((rejected.items, marked.items()), (0, batch.span_count()));

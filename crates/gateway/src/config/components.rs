@@ -2,11 +2,14 @@
 //!
 //! To add a component: one module, one variant and one line in its `match` here.
 
+use rootspan_wire::otlp::payload::Signal;
+
 use super::decode::{Decode as _, Table};
 use super::elsewhere;
 use super::id::ComponentId;
 use super::node::Entry;
 use super::problems::{Problems, did_you_mean};
+use crate::connectors::forward::ForwardConfig;
 use crate::exporters::debug::DebugConfig;
 use crate::exporters::file::FileConfig;
 use crate::exporters::otlp::{OtlpGrpcConfig, OtlpHttpConfig};
@@ -25,7 +28,9 @@ use crate::receivers::cloudfront::CloudFrontConfig;
 use crate::receivers::otlp::OtlpConfig;
 
 /// Components that carry spans.
-const TRACES: &[&str] = &["traces"];
+const TRACES: &[Signal] = &[Signal::Traces];
+/// Components that carry everything.
+const ALL: &[Signal] = &Signal::ALL;
 
 /// One line for each component: where it is written, its other names, what it carries, the type of its settings. Its
 /// example lies in `examples/`.
@@ -82,6 +87,13 @@ pub enum Exporter {
     OtlpHttp(Box<OtlpHttpConfig>),
 }
 
+/// A configured connector.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Connector {
+    /// `forward`
+    Forward(ForwardConfig),
+}
+
 /// A configured extension.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Extension {
@@ -108,12 +120,17 @@ pub(crate) trait Component: Sized {
 
     /// Decodes the component of type `kind`, or `None` if rootspan has no such type.
     fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>>;
+
+    /// Why its settings do not fit a pipeline of a signal that its type carries.
+    fn unfit_for(&self, _signal: Signal) -> Option<String> {
+        None
+    }
 }
 
 impl Component for Receiver {
     const NOUN: &'static str = "receiver";
     const BUILT_IN: &'static [BuiltIn] = &[
-        built_in!("receivers.otlp", &[], TRACES, OtlpConfig),
+        built_in!("receivers.otlp", &[], ALL, OtlpConfig),
         built_in!("receivers.cloudfront", &[], TRACES, CloudFrontConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::RECEIVERS;
@@ -132,11 +149,11 @@ impl Component for Receiver {
 impl Component for Processor {
     const NOUN: &'static str = "processor";
     const BUILT_IN: &'static [BuiltIn] = &[
-        built_in!("processors.memory_limiter", &[], TRACES, MemoryLimiterConfig),
-        built_in!("processors.batch", &[], TRACES, BatchConfig),
-        built_in!("processors.attributes", &[], TRACES, AttributesConfig),
-        built_in!("processors.resource", &[], TRACES, ResourceConfig),
-        built_in!("processors.resourcedetection", &["resource_detection"], TRACES, DetectionConfig),
+        built_in!("processors.memory_limiter", &[], ALL, MemoryLimiterConfig),
+        built_in!("processors.batch", &[], ALL, BatchConfig),
+        built_in!("processors.attributes", &[], ALL, AttributesConfig),
+        built_in!("processors.resource", &[], ALL, ResourceConfig),
+        built_in!("processors.resourcedetection", &["resource_detection"], ALL, DetectionConfig),
         built_in!("processors.probabilistic_sampler", &[], TRACES, SamplerConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::PROCESSORS;
@@ -156,16 +173,30 @@ impl Component for Processor {
             _ => None,
         }
     }
+
+    fn unfit_for(&self, signal: Signal) -> Option<String> {
+        match self {
+            Self::Attributes(config) if signal != Signal::Traces => config
+                .names_spans()
+                .map(|key| format!("`{key}` in `include` or `exclude` names spans, and there are none")),
+            Self::Attributes(_)
+            | Self::Batch(_)
+            | Self::MemoryLimiter(_)
+            | Self::Resource(_)
+            | Self::Detection(_)
+            | Self::Sampler(_) => None,
+        }
+    }
 }
 
 impl Component for Exporter {
     const NOUN: &'static str = "exporter";
     const BUILT_IN: &'static [BuiltIn] = &[
         built_in!("exporters.store", &[], TRACES, StoreConfig),
-        built_in!("exporters.debug", &["logging"], TRACES, DebugConfig),
-        built_in!("exporters.file", &[], TRACES, FileConfig),
-        built_in!("exporters.otlp", &["otlp_grpc"], TRACES, OtlpGrpcConfig),
-        built_in!("exporters.otlphttp", &["otlp_http"], TRACES, OtlpHttpConfig),
+        built_in!("exporters.debug", &["logging"], ALL, DebugConfig),
+        built_in!("exporters.file", &[], ALL, FileConfig),
+        built_in!("exporters.otlp", &["otlp_grpc"], ALL, OtlpGrpcConfig),
+        built_in!("exporters.otlphttp", &["otlp_http"], ALL, OtlpHttpConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::EXPORTERS;
 
@@ -180,6 +211,28 @@ impl Component for Exporter {
                 Some(OtlpHttpConfig::decode_checked(entry, problems).map(|config| Self::OtlpHttp(Box::new(config))))
             }
             "debug" | "logging" => Some(DebugConfig::decode(&entry.value, problems).map(Self::Debug)),
+            _ => None,
+        }
+    }
+
+    fn unfit_for(&self, signal: Signal) -> Option<String> {
+        match self {
+            Self::OtlpHttp(config) if config.uri(signal).is_none() => {
+                Some(format!("it has neither `endpoint` nor `{}_endpoint`", signal.name()))
+            }
+            Self::Store(_) | Self::Debug(_) | Self::File(_) | Self::OtlpGrpc(_) | Self::OtlpHttp(_) => None,
+        }
+    }
+}
+
+impl Component for Connector {
+    const NOUN: &'static str = "connector";
+    const BUILT_IN: &'static [BuiltIn] = &[built_in!("connectors.forward", &[], ALL, ForwardConfig)];
+    const ELSEWHERE: &'static [&'static str] = elsewhere::CONNECTORS;
+
+    fn decode(kind: &str, entry: &Entry, problems: &mut Problems) -> Option<Option<Self>> {
+        match kind {
+            "forward" => Some(ForwardConfig::decode(&entry.value, problems).map(Self::Forward)),
             _ => None,
         }
     }
@@ -253,7 +306,7 @@ pub struct BuiltIn {
     /// Other types for the same, newer and older.
     pub aliases: &'static [&'static str],
     /// What it carries.
-    pub signals: &'static [&'static str],
+    pub signals: &'static [Signal],
     /// Its keys.
     pub table: Option<&'static Table>,
     /// A configuration that uses it.
@@ -267,6 +320,12 @@ impl BuiltIn {
         self.path.split_once('.').expect("a path has a section and a type")
     }
 
+    /// The names of the signals that it carries.
+    #[must_use]
+    pub fn signal_names(&self) -> Vec<&'static str> {
+        self.signals.iter().map(|signal| signal.name()).collect()
+    }
+
     /// Its type and its aliases.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.section_and_kind().1).chain(self.aliases.iter().copied())
@@ -276,7 +335,8 @@ impl BuiltIn {
 /// Every component that rootspan has, in the order of the reference page.
 #[must_use]
 pub fn built_in() -> Vec<&'static BuiltIn> {
-    let sections = [Receiver::BUILT_IN, Processor::BUILT_IN, Exporter::BUILT_IN, Extension::BUILT_IN];
+    let sections =
+        [Receiver::BUILT_IN, Processor::BUILT_IN, Exporter::BUILT_IN, Connector::BUILT_IN, Extension::BUILT_IN];
     sections.into_iter().flatten().collect()
 }
 

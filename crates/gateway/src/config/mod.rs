@@ -17,6 +17,7 @@ pub mod effective;
 pub mod reference;
 pub mod yaml;
 
+mod connections;
 mod default;
 mod elsewhere;
 mod source;
@@ -27,7 +28,8 @@ use std::path::PathBuf;
 pub use default::{CloudFrontSettings, DefaultSettings};
 pub use source::{Source, feature_gate_warnings};
 
-use components::{Component, Exporter, Extension, Processor, Receiver, decode_entry, unknown_type};
+use components::{Component, Connector, Exporter, Extension, Processor, Receiver, decode_entry};
+use connections::Defined;
 use expand::{Outside, Variables};
 use id::ComponentId;
 use node::{Entry, Node, Value};
@@ -51,6 +53,8 @@ pub struct Config {
     pub processors: BTreeMap<ComponentId, Processor>,
     /// Exporters by id.
     pub exporters: BTreeMap<ComponentId, Exporter>,
+    /// Connectors by id.
+    pub connectors: BTreeMap<ComponentId, Connector>,
     /// Extensions by id.
     pub extensions: BTreeMap<ComponentId, Extension>,
     /// What runs.
@@ -140,22 +144,37 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
         let hint = did_you_mean(&section.key, SECTIONS);
         problems.error(&section.position, format!("unknown section `{}`{hint}", section.key));
     }
-    if let Some(connectors) = root.get("connectors") {
-        refuse_connectors(connectors, problems);
-    }
     let service = decode_service(root.get("service"), &root.position, problems);
     let pipelines = service.as_ref().map(|service| service.pipelines.as_slice()).unwrap_or_default();
     let used = |list: fn(&Pipeline) -> &[Reference]| pipelines.iter().flat_map(list).cloned().collect::<Vec<_>>();
-    let receivers = Definitions::decode(root, "receivers", &used(|pipeline| &pipeline.receivers), problems);
-    let processors = Definitions::decode(root, "processors", &used(|pipeline| &pipeline.processors), problems);
-    let exporters = Definitions::decode(root, "exporters", &used(|pipeline| &pipeline.exporters), problems);
+    let (as_receivers, as_exporters) = (used(|pipeline| &pipeline.receivers), used(|pipeline| &pipeline.exporters));
+    let as_processors = used(|pipeline| &pipeline.processors);
+    let ends = [as_receivers.as_slice(), &as_exporters].concat();
+    let connectors = Definitions::<Connector>::decode(root, "connectors", &ends, problems);
+    let receivers = Definitions::decode(root, "receivers", &as_receivers, problems);
+    let processors = Definitions::decode(root, "processors", &as_processors, problems);
+    let exporters = Definitions::decode(root, "exporters", &as_exporters, problems);
+    receivers.check(&connectors.not_among(as_receivers), problems);
+    processors.check(&as_processors, problems);
+    exporters.check(&connectors.not_among(as_exporters), problems);
+    connectors.refuse_others(&receivers, problems);
+    connectors.refuse_others(&exporters, problems);
     let running = service.as_ref().map(|service| service.extensions.as_slice()).unwrap_or_default();
     let extensions = Definitions::decode(root, "extensions", running, problems);
+    extensions.check(running, problems);
+    let defined = Defined {
+        receivers: &receivers.components,
+        processors: &processors.components,
+        exporters: &exporters.components,
+        connectors: &connectors.components,
+    };
+    connections::check(pipelines, &defined, problems);
     let service = service?;
     let config = Config {
         receivers: receivers.components,
         processors: processors.components,
         exporters: exporters.components,
+        connectors: connectors.components,
         extensions: extensions.components,
         service,
         hosts_file: None,
@@ -174,7 +193,7 @@ struct Definitions<C> {
 }
 
 impl<C: Component> Definitions<C> {
-    /// The definitions of a section, and whether everything that `used` names is among them.
+    /// The definitions of a section; `used` is what pipelines name.
     fn decode(root: &Node, section: &'static str, used: &[Reference], problems: &mut Problems) -> Self {
         let mut definitions = Self { section, components: BTreeMap::new(), ids: Vec::new() };
         if let Some(entry) = root.get(section) {
@@ -188,8 +207,20 @@ impl<C: Component> Definitions<C> {
                 }
             }
         }
-        definitions.check(used, problems);
         definitions
+    }
+
+    /// Those of `references` that are not of this section.
+    fn not_among(&self, references: Vec<Reference>) -> Vec<Reference> {
+        references.into_iter().filter(|(id, _)| !self.ids.contains(&id.to_string())).collect()
+    }
+
+    /// An id that stands in another section too says nothing.
+    fn refuse_others<O: Component>(&self, others: &Definitions<O>, problems: &mut Problems) {
+        for id in self.ids.iter().filter(|id| others.ids.contains(id)) {
+            let (section, other) = (self.section, others.section);
+            problems.error_without_position(format!("`{id}` is defined both under `{section}` and under `{other}`"));
+        }
     }
 
     fn add(&mut self, entry: &Entry, used: &[Reference], problems: &mut Problems) {
@@ -211,14 +242,6 @@ impl<C: Component> Definitions<C> {
             let hint = did_you_mean(&text, self.ids.iter().map(String::as_str));
             problems.error(position, format!("the {} `{text}` is not defined under `{}`{hint}", C::NOUN, self.section));
         }
-    }
-}
-
-fn refuse_connectors(section: &Entry, problems: &mut Problems) {
-    let Value::Map(entries) = &section.value.value else { return };
-    for entry in entries {
-        let kind = entry.key.split('/').next().unwrap_or_default();
-        problems.error(&entry.position, unknown_type("connector", kind, std::iter::empty(), elsewhere::CONNECTORS));
     }
 }
 

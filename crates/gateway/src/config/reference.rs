@@ -36,7 +36,7 @@ pub fn page() -> String {
         page += &format!("- `{name}`: {reason}\n");
     }
     page += "\n## service\n";
-    page += "\n`extensions` lists what runs, `pipelines` connects components: `traces` or `traces/name`, each with ";
+    page += "\n`extensions` lists what runs, `pipelines` connects components: `traces`, `metrics`, `logs` or `traces/name`, each with ";
     page += "`receivers`, `processors` (in order) and `exporters`.\n";
     if let Some(table) = TelemetryConfig::TABLE {
         page += &format!("\n### service.telemetry\n\n{}\n", paragraph(table.doc));
@@ -56,7 +56,7 @@ fn component_page(component: &BuiltIn) -> String {
         facts.push(format!("Also called `{}`.", component.aliases.join("`, `")));
     }
     if !component.signals.is_empty() {
-        facts.push(format!("Carries {}.", component.signals.join(", ")));
+        facts.push(format!("Carries {}.", component.signal_names().join(", ")));
     }
     if !facts.is_empty() {
         page += &format!("\n{}\n", facts.join(" "));

@@ -325,8 +325,10 @@ fn decode_pipeline(entry: &Entry, problems: &mut Problems) -> Option<Pipeline> {
     };
     let signal = match id.kind.as_str() {
         "traces" => Signal::Traces,
-        "metrics" | "logs" | "profiles" => {
-            let message = format!("the pipeline `{id}` carries {}: rootspan carries traces only (yet)", id.kind);
+        "metrics" => Signal::Metrics,
+        "logs" => Signal::Logs,
+        "profiles" => {
+            let message = format!("the pipeline `{id}` carries profiles: rootspan carries traces, metrics and logs");
             problems.error(&entry.position, message);
             return None;
         }

@@ -56,7 +56,7 @@ exporters:
 processors:
   memory_limiter: {check_interval: 1s}
 connectors:
-  spanmetrics:
+  spanmetrics: {}
 extension: {}
 service:
   extensions: [health_check]
@@ -89,7 +89,6 @@ service:
             gateway.yaml:25:5: the pipeline `traces` has no exporters
             gateway.yaml:26:25: the receiver `otpl` is not defined under `receivers`; did you mean `otlp`?
             gateway.yaml:26:31: `otlp` is given twice in this list
-            gateway.yaml:28:5: the pipeline `metrics` carries metrics: rootspan carries traces only (yet)
             gateway.yaml:31:7: unknown key `procesors`; did you mean `processors`?
             gateway.yaml:32:26: the exporter `stor` is not defined under `exporters`; did you mean `store`?
         "#]],
@@ -492,6 +491,8 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
             let ids = ids.join(", ");
             let in_use = match section {
                 "extensions" => format!("service: {{extensions: [{ids}]}}"),
+                // Its example says between which pipelines it is.
+                "connectors" => "service: {}".to_owned(),
                 _ => format!("service: {{pipelines: {{traces: {{{section}: [{ids}]}}}}}}"),
             };
             let variables = |name: &str| Some(format!("value of {name}"));

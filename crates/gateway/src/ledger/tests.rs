@@ -15,7 +15,7 @@ fn the_json_names_what_occurred() {
     ledger.rejected(ReceiverIndex(0), 2);
     ledger.received(ReceiverIndex(0), 5);
     ledger.entered(PipelineIndex(0), 5);
-    ledger.fanned_out(PipelineIndex(0), &[ExporterIndex(0)], 5);
+    ledger.fanned_out(PipelineIndex(0), &[Place::Exporter(ExporterIndex(0))], 5);
     ledger.settled(Place::Exporter(ExporterIndex(0)), 5, Settlement::Refused(RefusalReason::DiskFull));
     ledger.answered(ReceiverIndex(0), 5, Settlement::Refused(RefusalReason::DiskFull));
     ledger.refused_request(ReceiverIndex(0), RefusalReason::TooLarge);

@@ -1,4 +1,6 @@
-//! `attributes`: actions on the attributes of spans, of all or of those that `include` and `exclude` choose.
+//! `attributes`: actions on the attributes of spans, of all or of those that `include` and `exclude` choose. In pipelines
+//! of logs it is about the attributes of log records, in those of metrics about the attributes of data points, as in the
+//! collector; those of resources are the business of `resource` everywhere.
 
 use rootspan_wire::otlp::edit::{AttributeEdits, Fate, SpanEdits};
 use rootspan_wire::otlp::view::Scope;
@@ -11,13 +13,13 @@ use crate::config::node::Entry;
 use crate::config::problems::{Position, Problems};
 
 config! {
-    /// Actions on the attributes of spans.
+    /// Actions on the attributes of spans, log records or data points.
     pub struct AttributesConfig {
         /// What is done, in order.
         actions: Vec<ActionConfig>,
-        /// Only spans that match.
+        /// Only spans, log records or data points that match.
         include: Option<MatchConfig>,
-        /// No spans that match.
+        /// None that match.
         exclude: Option<MatchConfig>,
     }
 }
@@ -27,6 +29,11 @@ impl AttributesConfig {
     #[must_use]
     pub fn reads_resource(&self) -> bool {
         self.include.iter().chain(&self.exclude).any(MatchConfig::reads_resource)
+    }
+
+    /// A condition that only spans can meet.
+    pub(crate) fn names_spans(&self) -> Option<&'static str> {
+        self.include.iter().chain(&self.exclude).find_map(MatchConfig::names_spans)
     }
 
     /// Decodes and checks that every action makes sense.
@@ -54,6 +61,20 @@ impl Attributes {
             |config: &Option<MatchConfig>| config.as_ref().map(|config| Matcher::new(config, position, problems));
         let (include, exclude) = (matcher(&config.include), matcher(&config.exclude));
         Self { actions: resolve(&config.actions, position, problems), include, exclude }
+    }
+
+    /// Does the actions if the data point or log record is chosen.
+    pub(crate) fn apply_to_item<'a>(
+        &'a self,
+        resource: &AttributeEdits<'a>,
+        scope: &Scope<'a>,
+        item: &mut AttributeEdits<'a>,
+    ) {
+        let is_included = self.include.as_ref().is_none_or(|include| include.matches_item(resource, scope, item));
+        let is_excluded = self.exclude.as_ref().is_some_and(|exclude| exclude.matches_item(resource, scope, item));
+        if is_included && !is_excluded {
+            self.actions.iter().for_each(|action| action.apply(item));
+        }
     }
 
     /// Does the actions if the span is chosen.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use rootspan_model::time::UnixNanos;
-use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::edit::{AttributeEdits, Edit, Edited, Fate, SpanEdits, edit};
+use rootspan_wire::otlp::payload::Payload;
 use rootspan_wire::otlp::view::Scope;
 
 use super::Processor;
@@ -66,21 +66,21 @@ impl Fused {
 
     /// The batch after all stages, and what they removed.
     fn edited(&self, batch: &Batch) -> Result<(Option<Batch>, Edited), Refusal> {
-        let Some(traces) = batch.traces() else { return Ok((None, Edited::default())) };
-        let length = traces.bytes().len() + GROWTH_BYTES;
+        let payload = batch.payload();
+        let length = payload.bytes().len() + GROWTH_BYTES;
         let mut reservation = self.budget.try_reserve(length as u64).map_err(|Exhausted| Refusal::memory_limit())?;
-        let mut edited = edit(traces, Vec::with_capacity(length), &mut Pass { stages: &self.stages });
+        let mut edited = edit(payload, Vec::with_capacity(length), &mut Pass { stages: &self.stages });
         let Some(mut request) = edited.request.take() else { return Ok((None, edited)) };
         // A batch that was cut down must not hold the room of the whole.
         if request.capacity() / 2 > request.len() {
             request.shrink_to_fit();
         }
         reservation.resize(request.capacity() as u64).map_err(|Exhausted| Refusal::memory_limit())?;
-        let traces = TraceBatch::from_trusted(request.into()).map_err(|error| {
+        let edited_payload = Payload::from_trusted(payload.signal(), request.into()).map_err(|error| {
             let message = format!("the processors made a request that cannot be read: {error}");
             Refusal::never(RefusalReason::TooLarge, message)
         })?;
-        Ok((Some(Batch::new(traces, reservation)), edited))
+        Ok((Some(Batch::new(edited_payload, reservation)), edited))
     }
 }
 
@@ -120,6 +120,20 @@ impl<'a> Edit<'a> for Pass<'a> {
                 Stage::Resource(actions) => actions.apply(resource),
                 Stage::Detected(detected) => detected.apply(resource),
                 Stage::Attributes(_) | Stage::Sampler(_) => {}
+            }
+        }
+    }
+
+    fn edits_items(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage, Stage::Attributes(_)))
+    }
+
+    fn item(&mut self, resource: &AttributeEdits<'a>, scope: &Scope<'a>, item: &mut AttributeEdits<'a>) {
+        for stage in self.stages {
+            match stage {
+                Stage::Attributes(attributes) => attributes.apply_to_item(resource, scope, item),
+                // Only traces are sampled, which the configuration was checked for.
+                Stage::Resource(_) | Stage::Detected(_) | Stage::Sampler(_) => {}
             }
         }
     }

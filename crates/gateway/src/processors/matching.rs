@@ -1,4 +1,4 @@
-//! `include` and `exclude`: which spans a processor is about.
+//! `include` and `exclude`: which spans a processor is about, or which data points or log records.
 //!
 //! ```yaml
 //! include:
@@ -32,7 +32,7 @@ config! {
         span_names: Vec<String>,
         /// Kinds of spans: `SPAN_KIND_SERVER`, …
         span_kinds: Vec<String>,
-        /// Attributes of spans.
+        /// Attributes of spans, data points or log records.
         attributes: Vec<AttributeCondition>,
         /// Attributes of resources.
         resources: Vec<AttributeCondition>,
@@ -73,6 +73,14 @@ impl MatchConfig {
     #[must_use]
     pub fn reads_resource(&self) -> bool {
         !self.services.is_empty() || !self.resources.is_empty()
+    }
+}
+
+impl MatchConfig {
+    /// A condition that only spans can meet.
+    pub(crate) fn names_spans(&self) -> Option<&'static str> {
+        let conditions = [("span_names", &self.span_names), ("span_kinds", &self.span_kinds)];
+        conditions.into_iter().find(|(_, names)| !names.is_empty()).map(|(key, _)| key)
     }
 }
 
@@ -142,19 +150,33 @@ impl Matcher {
 
     /// Whether all conditions hold.
     pub(crate) fn matches(&self, resource: &AttributeEdits<'_>, scope: &Scope<'_>, span: &SpanEdits<'_>) -> bool {
-        let any = |matches: &[TextMatch], text: &str| matches.is_empty() || matches.iter().any(|m| m.matches(text));
+        any(&self.span_names, span.span.name)
+            && (self.span_kinds.is_empty() || any(&self.span_kinds, kind_name(span)))
+            && self.matches_item(resource, scope, &span.attributes)
+    }
+
+    /// Whether all conditions hold that are not about spans.
+    pub(crate) fn matches_item(
+        &self,
+        resource: &AttributeEdits<'_>,
+        scope: &Scope<'_>,
+        attributes: &AttributeEdits<'_>,
+    ) -> bool {
         let service_matches = self.services.is_empty()
             || matches!(resource.get("service.name"), Some(AnyValue::String(name)) if any(&self.services, name));
         let library_matches = |(name, version): &(TextMatch, Option<TextMatch>)| {
             name.matches(scope.name) && version.as_ref().is_none_or(|version| version.matches(scope.version))
         };
         service_matches
-            && any(&self.span_names, span.span.name)
-            && (self.span_kinds.is_empty() || any(&self.span_kinds, kind_name(span)))
             && (self.libraries.is_empty() || self.libraries.iter().any(library_matches))
-            && self.attributes.iter().all(|condition| condition.matches(&span.attributes))
+            && self.attributes.iter().all(|condition| condition.matches(attributes))
             && self.resources.iter().all(|condition| condition.matches(resource))
     }
+}
+
+/// Whether one of the names is matched, or there are none.
+fn any(matches: &[TextMatch], text: &str) -> bool {
+    matches.is_empty() || matches.iter().any(|wanted| wanted.matches(text))
 }
 
 /// The name of the enumeration's member.

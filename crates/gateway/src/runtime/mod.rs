@@ -30,12 +30,12 @@ use crate::exporters::{Exporter, Surroundings};
 use crate::extensions::auth::Authenticators;
 use crate::extensions::health_check::{self, Health, HealthCheckConfig};
 use crate::files;
-use crate::ledger::{ExporterIndex, Ledger, Named, Snapshot};
+use crate::ledger::{ExporterIndex, Ledger, Named, Place, Snapshot};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::resolve::Resolver;
 use crate::net::stop::{self, Stop, Stopper};
 use crate::net::tls::server;
-use crate::plan::{Plan, PlannedExporter, PlannedReceiver, plan};
+use crate::plan::{Plan, PlannedExporter, PlannedPipeline, PlannedReceiver, plan};
 use crate::processors::Processor;
 use crate::processors::fused::{Fused, Stage};
 use crate::receivers::{cloudfront, otlp};
@@ -351,7 +351,7 @@ fn build_exporter(
             Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
         }
         ExporterConfig::OtlpHttp(config) => {
-            let exporter = OtlpHttpExporter::new(&format!("the exporter {id}"), config, surroundings);
+            let exporter = OtlpHttpExporter::new(&format!("the exporter {id}"), config, signal, surroundings);
             Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
         }
     }
@@ -385,16 +385,19 @@ pub(crate) fn start_pipelines(
     budget: &Arc<Budget>,
     clock: &Clock,
 ) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
-    let start = |planned: &crate::plan::PlannedPipeline| {
-        let (sender, input) = mpsc::channel(pipeline::INPUT_BATCHES);
-        let chain = build_chain(planned, budget);
-        let exporters = planned.exporters.iter().map(|exporter| (*exporter, outputs[exporter.0].clone())).collect();
-        (tasks::start("pipeline", pipeline::run(input, chain, exporters, Arc::clone(clock))), sender)
+    let channels = plan.pipelines.iter().map(|_| mpsc::channel(pipeline::INPUT_BATCHES));
+    let (senders, inputs): (Vec<_>, Vec<_>) = channels.unzip();
+    let start = |(planned, input): (&PlannedPipeline, mpsc::Receiver<Item>)| {
+        let exporters =
+            planned.exporters.iter().map(|exporter| (Place::Exporter(*exporter), outputs[exporter.0].clone()));
+        let pipelines = planned.pipelines.iter().map(|(_, next)| (Place::Pipeline(*next), senders[next.0].clone()));
+        let (chain, places) = (build_chain(planned, budget), exporters.chain(pipelines).collect());
+        tasks::start("pipeline", pipeline::run(input, chain, places, Arc::clone(clock)))
     };
-    plan.pipelines.iter().map(start).unzip()
+    (plan.pipelines.iter().zip(inputs).map(start).collect(), senders)
 }
 
-pub(crate) fn build_chain(planned: &crate::plan::PlannedPipeline, budget: &Arc<Budget>) -> Chain {
+pub(crate) fn build_chain(planned: &PlannedPipeline, budget: &Arc<Budget>) -> Chain {
     let fused = |pass: &Vec<(ComponentId, ProcessorConfig)>| -> Box<dyn Processor> {
         let stages = pass.iter().filter_map(|(_, config)| Stage::new(config)).collect();
         Box::new(Fused::new(stages, Arc::clone(budget)))

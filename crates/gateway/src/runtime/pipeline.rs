@@ -1,4 +1,5 @@
-//! The loop of one pipeline: a batch in, processors, a copy to each exporter. It ends when its last receiver is gone.
+//! The loop of one pipeline: a batch in, processors, a copy to each exporter and, through connectors, to each further
+//! pipeline. It ends when nothing feeds it any more.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rootspan_model::time::UnixNanos;
 use crate::ack::{Ack, Outcome, Refusal};
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::ledger::{ExporterIndex, RefusalReason};
+use crate::ledger::{Place, RefusalReason};
 use crate::processors::Processor;
 
 /// Batches that may wait for a pipeline. Their bytes are bounded by the budget; this bounds their number, and with it
@@ -86,10 +87,10 @@ impl Chain {
 pub(crate) async fn run(
     mut input: mpsc::Receiver<Item>,
     mut chain: Chain,
-    exporters: Vec<(ExporterIndex, mpsc::Sender<Item>)>,
+    outputs: Vec<(Place, mpsc::Sender<Item>)>,
     clock: Clock,
 ) {
-    let (indexes, outputs): (Vec<_>, Vec<_>) = exporters.into_iter().unzip();
+    let (places, outputs): (Vec<_>, Vec<_>) = outputs.into_iter().unzip();
     let mut ticks = tokio::time::interval(TICK);
     let ticking = chain.keeps_spans();
     loop {
@@ -102,20 +103,23 @@ pub(crate) async fn run(
                 None => break,
             },
         };
-        items.into_iter().for_each(|item| fan_out(item, &indexes, &outputs));
+        items.into_iter().for_each(|item| fan_out(item, &places, &outputs));
     }
-    chain.finish(clock()).into_iter().for_each(|item| fan_out(item, &indexes, &outputs));
+    chain.finish(clock()).into_iter().for_each(|item| fan_out(item, &places, &outputs));
 }
 
-/// The same shared bytes to each exporter. An exporter that is full refuses its copy and holds up nobody else.
-fn fan_out(item: Item, indexes: &[ExporterIndex], outputs: &[mpsc::Sender<Item>]) {
+/// The same shared bytes to each place. One that is full refuses its copy and holds up nobody else.
+fn fan_out(item: Item, places: &[Place], outputs: &[mpsc::Sender<Item>]) {
     let Item { batch, ack } = item;
-    for (ack, output) in ack.fan_out(indexes).into_iter().zip(outputs) {
+    for ((ack, place), output) in ack.fan_out(places).into_iter().zip(places).zip(outputs) {
         match output.try_send(Item { batch: batch.clone(), ack }) {
             Ok(()) => {}
             Err(TrySendError::Full(item)) => {
-                let message = "the exporter's queue is full; try again later";
-                item.ack.settle(Outcome::Refused(Refusal::retry(RefusalReason::QueueFull, message, QUEUE_RETRY)));
+                let (reason, message) = match place {
+                    Place::Exporter(_) => (RefusalReason::QueueFull, "the exporter's queue is full; try again later"),
+                    Place::Pipeline(_) => (RefusalReason::PipelineFull, "the pipeline is busy; try again later"),
+                };
+                item.ack.settle(Outcome::Refused(Refusal::retry(reason, message, QUEUE_RETRY)));
             }
             Err(TrySendError::Closed(item)) => item.ack.settle(Outcome::Refused(Refusal::shutting_down())),
         }

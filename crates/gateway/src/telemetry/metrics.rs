@@ -6,23 +6,24 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::extensions::health_check::Health;
 use crate::files;
-use crate::ledger::{DropReason, Dropped, Ledger, RefusalReason, Refused};
+use crate::ledger::{DropReason, Dropped, Ledger, RefusalReason, Refused, Snapshot};
 use rootspan_store::store::Store;
+use rootspan_wire::otlp::payload::Signal;
 
 /// Every metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
-    ReceiverAcceptedSpans,
-    ReceiverRefusedSpans,
-    ReceiverFailedSpans,
+    ReceiverAcceptedItems,
+    ReceiverRefusedItems,
+    ReceiverFailedItems,
     ReceiverRefusedRequests,
-    ProcessorIncomingSpans,
-    ProcessorOutgoingSpans,
-    ProcessorDroppedSpans,
-    ExporterSentSpans,
-    ExporterSendFailedSpans,
-    ExporterDroppedSpans,
-    ExporterQueuedSpans,
+    PipelineIncomingItems,
+    PipelineOutgoingItems,
+    PipelineDroppedItems,
+    ExporterSentItems,
+    ExporterSendFailedItems,
+    ExporterDroppedItems,
+    ExporterQueuedItems,
     CloudFrontRecords,
     ProcessUptime,
     ProcessCpuSeconds,
@@ -35,39 +36,41 @@ pub(crate) enum Metric {
 }
 
 impl Metric {
-    /// Name, type and help.
+    /// Name, type and help. `{items}` in a name is what the items of a signal are called.
     const fn describe(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::ReceiverAcceptedSpans => {
-                ("otelcol_receiver_accepted_spans", "counter", "Spans whose sender was told that they are accepted.")
+            Self::ReceiverAcceptedItems => {
+                ("otelcol_receiver_accepted_{items}", "counter", "Items whose sender was told that they are accepted.")
             }
-            Self::ReceiverRefusedSpans => {
-                ("otelcol_receiver_refused_spans", "counter", "Spans that were turned away, by reason.")
+            Self::ReceiverRefusedItems => {
+                ("otelcol_receiver_refused_{items}", "counter", "Items that were turned away, by reason.")
             }
-            Self::ReceiverFailedSpans => {
-                ("otelcol_receiver_failed_spans", "counter", "Spans left out of requests because they are not valid.")
+            Self::ReceiverFailedItems => {
+                ("otelcol_receiver_failed_{items}", "counter", "Items left out of requests because they are not valid.")
             }
             Self::ReceiverRefusedRequests => {
                 ("rootspan_receiver_refused_requests_total", "counter", "Requests turned away unread, by reason.")
             }
-            Self::ProcessorIncomingSpans => {
-                ("rootspan_pipeline_incoming_spans_total", "counter", "Spans that entered a pipeline.")
+            Self::PipelineIncomingItems => {
+                ("rootspan_pipeline_incoming_{items}_total", "counter", "Items that entered a pipeline.")
             }
-            Self::ProcessorOutgoingSpans => {
-                ("rootspan_pipeline_outgoing_spans_total", "counter", "Spans that left a pipeline.")
+            Self::PipelineOutgoingItems => {
+                ("rootspan_pipeline_outgoing_{items}_total", "counter", "Items that left a pipeline.")
             }
-            Self::ProcessorDroppedSpans => {
-                ("rootspan_pipeline_dropped_spans_total", "counter", "Spans lost in a pipeline, by reason.")
+            Self::PipelineDroppedItems => {
+                ("rootspan_pipeline_dropped_{items}_total", "counter", "Items lost in a pipeline, by reason.")
             }
-            Self::ExporterSentSpans => ("otelcol_exporter_sent_spans", "counter", "Spans that the back end has taken."),
-            Self::ExporterSendFailedSpans => {
-                ("otelcol_exporter_send_failed_spans", "counter", "Spans that the back end has not taken, by reason.")
+            Self::ExporterSentItems => {
+                ("otelcol_exporter_sent_{items}", "counter", "Items that the back end has taken.")
             }
-            Self::ExporterDroppedSpans => {
-                ("rootspan_exporter_dropped_spans_total", "counter", "Spans lost at an exporter, by reason.")
+            Self::ExporterSendFailedItems => {
+                ("otelcol_exporter_send_failed_{items}", "counter", "Items that the back end has not taken, by reason.")
             }
-            Self::ExporterQueuedSpans => {
-                ("rootspan_exporter_queued_spans", "gauge", "Spans waiting or being delivered.")
+            Self::ExporterDroppedItems => {
+                ("rootspan_exporter_dropped_{items}_total", "counter", "Items lost at an exporter, by reason.")
+            }
+            Self::ExporterQueuedItems => {
+                ("rootspan_exporter_queued_{items}", "gauge", "Items waiting or being delivered.")
             }
             Self::CloudFrontRecords => {
                 ("rootspan_cloudfront_records_total", "counter", "Log records, by what became of them.")
@@ -138,49 +141,70 @@ pub(crate) fn render(sources: &Sources) -> String {
 
 fn render_ledger(page: &mut Page, sources: &Sources) {
     let snapshot = sources.ledger.snapshot();
-    page.family(Metric::ReceiverAcceptedSpans);
-    for receiver in &snapshot.receivers {
-        page.sample(Metric::ReceiverAcceptedSpans, &[("receiver", &receiver.id)], receiver.accepted as f64);
-    }
-    page.family(Metric::ReceiverRefusedSpans);
-    for receiver in &snapshot.receivers {
-        page.refused(Metric::ReceiverRefusedSpans, "receiver", &receiver.id, &receiver.refused);
-    }
-    page.family(Metric::ReceiverFailedSpans);
-    for receiver in &snapshot.receivers {
-        page.sample(Metric::ReceiverFailedSpans, &[("receiver", &receiver.id)], receiver.rejected as f64);
+    for signal in Signal::ALL {
+        render_receivers(page, signal, &snapshot);
+        render_pipelines(page, signal, &snapshot);
+        render_exporters(page, signal, &snapshot);
     }
     page.family(Metric::ReceiverRefusedRequests);
     for receiver in &snapshot.receivers {
-        page.refused(Metric::ReceiverRefusedRequests, "receiver", &receiver.id, &receiver.refused_requests);
+        let labels = [("receiver", receiver.id.as_str()), ("data_type", receiver.signal.name())];
+        for reason in RefusalReason::ALL {
+            let labels = [labels[0], labels[1], ("reason", reason.name())];
+            let requests = receiver.refused_requests.of(*reason);
+            page.sample(Metric::ReceiverRefusedRequests, &labels, requests as f64);
+        }
     }
-    page.family(Metric::ProcessorIncomingSpans);
-    for pipeline in &snapshot.pipelines {
-        page.sample(Metric::ProcessorIncomingSpans, &[("pipeline", &pipeline.id)], pipeline.entered as f64);
-    }
-    page.family(Metric::ProcessorOutgoingSpans);
-    for pipeline in &snapshot.pipelines {
-        page.sample(Metric::ProcessorOutgoingSpans, &[("pipeline", &pipeline.id)], pipeline.out as f64);
-    }
-    page.family(Metric::ProcessorDroppedSpans);
-    for pipeline in &snapshot.pipelines {
-        page.dropped(Metric::ProcessorDroppedSpans, "pipeline", &pipeline.id, &pipeline.dropped);
-    }
-    page.family(Metric::ExporterSentSpans);
-    for exporter in &snapshot.exporters {
-        page.sample(Metric::ExporterSentSpans, &[("exporter", &exporter.id)], exporter.delivered as f64);
-    }
-    page.family(Metric::ExporterSendFailedSpans);
-    for exporter in &snapshot.exporters {
-        page.refused(Metric::ExporterSendFailedSpans, "exporter", &exporter.id, &exporter.refused);
-    }
-    page.family(Metric::ExporterDroppedSpans);
-    for exporter in &snapshot.exporters {
-        page.dropped(Metric::ExporterDroppedSpans, "exporter", &exporter.id, &exporter.dropped);
-    }
-    page.family(Metric::ExporterQueuedSpans);
-    for exporter in &snapshot.exporters {
-        page.sample(Metric::ExporterQueuedSpans, &[("exporter", &exporter.id)], exporter.queued as f64);
+}
+
+fn render_receivers(page: &mut Page, signal: Signal, snapshot: &Snapshot) {
+    let receivers: Vec<_> = snapshot.receivers.iter().filter(|receiver| receiver.signal == signal).collect();
+    page.items(Metric::ReceiverAcceptedItems, signal, &receivers, |page, name, receiver| {
+        page.named(name, &[("receiver", &receiver.id)], receiver.accepted as f64);
+    });
+    page.items(Metric::ReceiverRefusedItems, signal, &receivers, |page, name, receiver| {
+        page.refused(name, "receiver", &receiver.id, &receiver.refused);
+    });
+    page.items(Metric::ReceiverFailedItems, signal, &receivers, |page, name, receiver| {
+        page.named(name, &[("receiver", &receiver.id)], receiver.rejected as f64);
+    });
+}
+
+fn render_pipelines(page: &mut Page, signal: Signal, snapshot: &Snapshot) {
+    let pipelines: Vec<_> = snapshot.pipelines.iter().filter(|pipeline| pipeline.signal == signal).collect();
+    page.items(Metric::PipelineIncomingItems, signal, &pipelines, |page, name, pipeline| {
+        page.named(name, &[("pipeline", &pipeline.id)], pipeline.entered as f64);
+    });
+    page.items(Metric::PipelineOutgoingItems, signal, &pipelines, |page, name, pipeline| {
+        page.named(name, &[("pipeline", &pipeline.id)], pipeline.out as f64);
+    });
+    page.items(Metric::PipelineDroppedItems, signal, &pipelines, |page, name, pipeline| {
+        page.dropped(name, "pipeline", &pipeline.id, &pipeline.dropped);
+    });
+}
+
+fn render_exporters(page: &mut Page, signal: Signal, snapshot: &Snapshot) {
+    let exporters: Vec<_> = snapshot.exporters.iter().filter(|exporter| exporter.signal == signal).collect();
+    page.items(Metric::ExporterSentItems, signal, &exporters, |page, name, exporter| {
+        page.named(name, &[("exporter", &exporter.id)], exporter.delivered as f64);
+    });
+    page.items(Metric::ExporterSendFailedItems, signal, &exporters, |page, name, exporter| {
+        page.refused(name, "exporter", &exporter.id, &exporter.refused);
+    });
+    page.items(Metric::ExporterDroppedItems, signal, &exporters, |page, name, exporter| {
+        page.dropped(name, "exporter", &exporter.id, &exporter.dropped);
+    });
+    page.items(Metric::ExporterQueuedItems, signal, &exporters, |page, name, exporter| {
+        page.named(name, &[("exporter", &exporter.id)], exporter.queued as f64);
+    });
+}
+
+/// What the collector's metrics call the items of a signal.
+const fn items(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "spans",
+        Signal::Metrics => "metric_points",
+        Signal::Logs => "log_records",
     }
 }
 
@@ -195,13 +219,28 @@ impl Page {
         self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
+    /// A metric of one signal, if it has accounts.
+    fn items<T>(&mut self, metric: Metric, signal: Signal, accounts: &[&T], put: impl Fn(&mut Self, &str, &T)) {
+        if accounts.is_empty() {
+            return;
+        }
+        let (name, kind, help) = metric.describe();
+        let name = name.replace("{items}", items(signal));
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        accounts.iter().for_each(|account| put(self, &name, account));
+    }
+
     fn single(&mut self, metric: Metric, value: f64) {
         self.family(metric);
         self.sample(metric, &[], value);
     }
 
     fn sample(&mut self, metric: Metric, labels: &[(&str, &str)], value: f64) {
-        self.text.push_str(metric.describe().0);
+        self.named(metric.describe().0, labels, value);
+    }
+
+    fn named(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.text.push_str(name);
         for (index, (label, text)) in labels.iter().enumerate() {
             let open = if index == 0 { '{' } else { ',' };
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -214,15 +253,15 @@ impl Page {
     }
 
     /// A sample for each reason, also for those that have not occurred: a rate needs a zero to begin with.
-    fn refused(&mut self, metric: Metric, label: &str, id: &str, refused: &Refused) {
+    fn refused(&mut self, name: &str, label: &str, id: &str, refused: &Refused) {
         for reason in RefusalReason::ALL {
-            self.sample(metric, &[(label, id), ("reason", reason.name())], refused.of(*reason) as f64);
+            self.named(name, &[(label, id), ("reason", reason.name())], refused.of(*reason) as f64);
         }
     }
 
-    fn dropped(&mut self, metric: Metric, label: &str, id: &str, dropped: &Dropped) {
+    fn dropped(&mut self, name: &str, label: &str, id: &str, dropped: &Dropped) {
         for reason in DropReason::ALL {
-            self.sample(metric, &[(label, id), ("reason", reason.name())], dropped.of(*reason) as f64);
+            self.named(name, &[(label, id), ("reason", reason.name())], dropped.of(*reason) as f64);
         }
     }
 

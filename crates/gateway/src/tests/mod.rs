@@ -7,6 +7,7 @@ mod grpc;
 mod http;
 mod load;
 mod running;
+mod signals;
 mod store;
 mod tls;
 

@@ -3,12 +3,22 @@
 
 use std::ops::Range;
 
-use super::batch::TraceBatch;
 use super::field;
+use super::payload::{Payload, Signal};
 use super::protobuf::{Field, FieldValue, Reader};
 use super::view::{AnyValue, KeyValue, ResourceSpans, Scope, ScopeSpans, Span, find_attribute};
 use super::write::put_value_body;
 use super::write::{Value, begin_message, end_message, put_bytes, put_message, put_message_of_length, put_string};
+
+/// Metrics and log records in their scope.
+const ITEMS: u32 = 2;
+/// `LogRecord.attributes`
+const LOG_RECORD_ATTRIBUTES: u32 = 6;
+/// `data_points` in each kind of data.
+const DATA_POINTS: u32 = 1;
+/// The kinds of a metric's data, each with the number of its points' `attributes`: gauge, sum, histogram, exponential
+/// histogram, summary.
+const DATA_POINT_ATTRIBUTES: &[(u32, u32)] = &[(5, 7), (7, 7), (9, 9), (10, 1), (11, 7)];
 
 /// What is to become of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +38,12 @@ pub trait Edit<'a> {
 
     /// Edits a span, or decides that it goes. `resource` is the edited one.
     fn span(&mut self, resource: &AttributeEdits<'a>, scope: &Scope<'a>, span: &mut SpanEdits<'a>) -> Fate;
+
+    /// Whether [`Self::item`] does anything: what it need not see is copied as it is.
+    fn edits_items(&self) -> bool;
+
+    /// Edits the attributes of a data point or a log record. `resource` is the edited one.
+    fn item(&mut self, resource: &AttributeEdits<'a>, scope: &Scope<'a>, attributes: &mut AttributeEdits<'a>);
 }
 
 /// What an edit did.
@@ -41,17 +57,19 @@ pub struct Edited {
     pub sampled_out: u64,
 }
 
-/// Edits all of `batch`; `buffer` is what a new request is written into.
-pub fn edit<'a>(batch: &'a TraceBatch, buffer: Vec<u8>, edit: &mut impl Edit<'a>) -> Edited {
+/// Edits all of a request; `buffer` is what a new request is written into.
+pub fn edit<'a>(payload: &'a Payload, buffer: Vec<u8>, edit: &mut impl Edit<'a>) -> Edited {
     let mut walk = Walk {
         edit,
+        signal: payload.signal(),
         out: buffer,
         is_changed: false,
         edited: Edited::default(),
         resource: AttributeEdits::default(),
         span: SpanEdits::default(),
     };
-    for (field, whole) in RawFields::new(batch.bytes()) {
+    // The wrappers around resources and scopes have the same numbers for every signal.
+    for (field, whole) in RawFields::new(payload.bytes()) {
         match (field.number, field.value) {
             (field::request::RESOURCE_SPANS, FieldValue::Bytes(message)) => walk.resource_spans(message),
             _ => walk.out.extend_from_slice(whole),
@@ -63,6 +81,7 @@ pub fn edit<'a>(batch: &'a TraceBatch, buffer: Vec<u8>, edit: &mut impl Edit<'a>
 
 struct Walk<'a, 'e, E> {
     edit: &'e mut E,
+    signal: Signal,
     out: Vec<u8>,
     is_changed: bool,
     edited: Edited,
@@ -86,7 +105,12 @@ impl<'a, E: Edit<'a>> Walk<'a, '_, E> {
                     is_resource_due = false;
                     self.resource_field();
                 }
-                (field::resource_spans::SCOPE_SPANS, FieldValue::Bytes(message)) => kept += self.scope_spans(message),
+                (field::resource_spans::SCOPE_SPANS, FieldValue::Bytes(message)) if self.signal == Signal::Traces => {
+                    kept += self.scope_spans(message);
+                }
+                (field::resource_spans::SCOPE_SPANS, FieldValue::Bytes(message)) if self.edit.edits_items() => {
+                    self.scope_items(message);
+                }
                 _ => self.out.extend_from_slice(whole),
             }
         }
@@ -94,7 +118,7 @@ impl<'a, E: Edit<'a>> Walk<'a, '_, E> {
             self.resource_field();
         }
         end_message(&mut self.out, open);
-        if kept == 0 {
+        if kept == 0 && self.signal == Signal::Traces {
             self.out.truncate(start);
         }
     }
@@ -123,6 +147,57 @@ impl<'a, E: Edit<'a>> Walk<'a, '_, E> {
             self.out.truncate(start);
         }
         kept
+    }
+
+    /// A scope of metrics or logs: nothing is removed.
+    fn scope_items(&mut self, message: &'a [u8]) {
+        let scope = ScopeSpans::decode(message).scope;
+        let open = begin_message(&mut self.out, field::resource_spans::SCOPE_SPANS, 3);
+        for (field, whole) in RawFields::new(message) {
+            match (field.number, field.value, self.signal) {
+                (ITEMS, FieldValue::Bytes(metric), Signal::Metrics) => self.metric(&scope, metric),
+                (ITEMS, FieldValue::Bytes(record), Signal::Logs) => {
+                    self.item(&scope, record, whole, ITEMS, LOG_RECORD_ATTRIBUTES);
+                }
+                _ => self.out.extend_from_slice(whole),
+            }
+        }
+        end_message(&mut self.out, open);
+    }
+
+    fn metric(&mut self, scope: &Scope<'a>, metric: &'a [u8]) {
+        let open_metric = begin_message(&mut self.out, ITEMS, 2);
+        for (field, whole) in RawFields::new(metric) {
+            let attributes = DATA_POINT_ATTRIBUTES.iter().find(|(number, _)| *number == field.number);
+            let (Some((number, attributes)), FieldValue::Bytes(data)) = (attributes, field.value) else {
+                self.out.extend_from_slice(whole);
+                continue;
+            };
+            let open_data = begin_message(&mut self.out, *number, 2);
+            for (field, whole) in RawFields::new(data) {
+                match (field.number, field.value) {
+                    (DATA_POINTS, FieldValue::Bytes(point)) => {
+                        self.item(scope, point, whole, DATA_POINTS, *attributes);
+                    }
+                    _ => self.out.extend_from_slice(whole),
+                }
+            }
+            end_message(&mut self.out, open_data);
+        }
+        end_message(&mut self.out, open_metric);
+    }
+
+    /// A data point or log record under `number`, whose attributes are under `attributes`.
+    fn item(&mut self, scope: &Scope<'a>, message: &'a [u8], whole: &[u8], number: u32, attributes: u32) {
+        let edits = &mut self.span.attributes;
+        edits.begin(message, attributes);
+        self.edit.item(&self.resource, scope, edits);
+        if !edits.is_changed() {
+            self.out.extend_from_slice(whole);
+            return;
+        }
+        self.is_changed = true;
+        put_message_of_length(&mut self.out, number, 2, |out| edits.write(out));
     }
 
     /// Whether the span stays.

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 
 use rootspan_wire::otlp::json::write_request;
+use rootspan_wire::otlp::payload::Signal;
 
 use super::compress::{Coding, compress};
 use super::grpc::{rejected_spans, retry_delay_of_status};
@@ -34,6 +35,7 @@ pub(crate) struct OtlpHttpExporter {
 
 #[derive(Debug)]
 struct Shared {
+    signal: Signal,
     uri: Uri,
     form: Form,
     coding: Coding,
@@ -45,11 +47,17 @@ struct Shared {
 
 impl OtlpHttpExporter {
     /// The exporter `what`, which connects when there is something to send. An error is one sentence.
-    pub(crate) fn new(what: &str, config: &OtlpHttpConfig, surroundings: &Surroundings) -> Result<Self, String> {
-        let uri = config.traces_uri().expect("the address was checked when it was decoded");
+    pub(crate) fn new(
+        what: &str,
+        config: &OtlpHttpConfig,
+        signal: Signal,
+        surroundings: &Surroundings,
+    ) -> Result<Self, String> {
+        let uri = config.uri(signal).expect("the address was checked when the configuration was");
         let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
         let tls = is_encrypted.then(|| TlsClient::load(&config.tls, what, client::HTTP)).transpose()?;
         let shared = Shared {
+            signal,
             uri,
             form: config.encoding,
             coding: Coding { encoding: config.compression.0, level: config.compression_params.level(), is_grpc: false },
@@ -133,7 +141,11 @@ impl Shared {
     fn outcome(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<u64, Refusal> {
         let is_protobuf = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/x-protobuf");
         if status.is_success() {
-            return Ok(if is_protobuf { rejected_spans(body, &self.uri) } else { rejected_of_json(body, &self.uri) });
+            return Ok(if is_protobuf {
+                rejected_spans(body, &self.uri)
+            } else {
+                rejected_of_json(body, self.signal, &self.uri)
+            });
         }
         let message = format!("{}: status {status}", self.uri);
         if matches!(status.as_u16(), 429 | 502 | 503 | 504) {
@@ -146,11 +158,12 @@ impl Shared {
     }
 }
 
-/// `partialSuccess.rejectedSpans` of an answer in JSON; 64-bit numbers may be text.
-fn rejected_of_json(body: &[u8], target: &Uri) -> u64 {
+/// `partialSuccess.rejectedSpans`, or what it is called for another signal, of an answer in JSON; 64-bit numbers may be
+/// text.
+fn rejected_of_json(body: &[u8], signal: Signal, target: &Uri) -> u64 {
     let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else { return 0 };
     let partial = &answer["partialSuccess"];
-    let number = &partial["rejectedSpans"];
+    let number = &partial[signal.rejected_key()];
     let rejected = number.as_u64().or_else(|| number.as_str()?.parse().ok()).unwrap_or(0);
     if rejected > 0 {
         let message = partial["errorMessage"].as_str().unwrap_or_default();

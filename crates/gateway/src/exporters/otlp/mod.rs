@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue};
 
+use rootspan_wire::otlp::payload::Signal;
+
 use self::compress::{CompressionParams, GrpcCompression, HttpCompression};
 use super::sending::{RetryConfig, SendingQueueConfig};
 use crate::config;
@@ -223,28 +225,40 @@ impl OtlpHttpConfig {
     /// Decodes and checks where it goes.
     pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
         let config = Self::decode(&entry.value, problems)?;
-        match config.traces_uri() {
-            Some(uri) => {
-                config.tls.check(&entry.position, problems);
-                if config.auth.is_some() && uri.scheme_str() == Some("http") {
-                    // As in the collector, which refuses it for gRPC only.
-                    let message = "`auth` without encryption: whoever is on the way can read the credentials";
-                    problems.warning(&entry.position, message);
-                }
-            }
-            None => problems.error(&entry.position, "`endpoint` is the back end's address, such as http://jaeger:4318"),
+        config.tls.check(&entry.position, problems);
+        let has_address = |signal: &Signal| !config.address(*signal).is_empty();
+        let uris: Vec<_> = Signal::ALL.into_iter().filter(has_address).map(|signal| config.uri(signal)).collect();
+        if uris.is_empty() || uris.iter().any(Option::is_none) {
+            problems.error(&entry.position, "`endpoint` is the back end's address, such as http://jaeger:4318");
+        }
+        let is_plain = |uri: &Option<::http::Uri>| uri.as_ref().and_then(::http::Uri::scheme_str) == Some("http");
+        if config.auth.is_some() && uris.iter().any(is_plain) {
+            // As in the collector, which refuses it for gRPC only.
+            let message = "`auth` without encryption: whoever is on the way can read the credentials";
+            problems.warning(&entry.position, message);
         }
         config.compression_params.check(config.compression.0, &entry.position, problems);
         check_sending(&config.sending_queue, &config.retry_on_failure, entry, problems);
         Some(config)
     }
 
-    /// Where traces go; `None` if that is no address.
-    pub(crate) fn traces_uri(&self) -> Option<::http::Uri> {
-        let text = match self.traces_endpoint.as_str() {
-            "" => format!("{}/v1/traces", self.endpoint.trim_end_matches('/')),
-            whole => whole.to_owned(),
+    /// The address of a signal's own key, or what follows from `endpoint`; empty if there is neither.
+    fn address(&self, signal: Signal) -> String {
+        let own = match signal {
+            Signal::Traces => &self.traces_endpoint,
+            Signal::Metrics => &self.metrics_endpoint,
+            Signal::Logs => &self.logs_endpoint,
         };
+        match (own.as_str(), self.endpoint.trim_end_matches('/')) {
+            ("", "") => String::new(),
+            ("", base) => format!("{base}/v1/{}", signal.name()),
+            (whole, _) => whole.to_owned(),
+        }
+    }
+
+    /// Where a signal goes; `None` if that is no address.
+    pub(crate) fn uri(&self, signal: Signal) -> Option<::http::Uri> {
+        let text = self.address(signal);
         let has_scheme = |uri: &::http::Uri| matches!(uri.scheme_str(), Some("http" | "https"));
         text.parse().ok().filter(|uri: &::http::Uri| uri.host().is_some() && has_scheme(uri))
     }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::ack;
 use crate::exporters::Export;
-use crate::ledger::{ExporterAccount, ExporterIndex, Ledger, PipelineIndex, ReceiverIndex};
+use crate::ledger::{ExporterAccount, ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex};
 use crate::tasks::{self, Task};
 
 /// Answers as told, in order, then takes everything; remembers how many spans each attempt had.
@@ -95,7 +95,7 @@ impl Bench {
         let traces = validate(request.encode_to_vec().into(), &Limits::default()).expect("sound").batch;
         let reservation = self.budget.try_reserve(traces.bytes().len() as u64).expect("there is room");
         let (mut acks, answer) = ack::begin(&self.ledger, ReceiverIndex(0), &[PipelineIndex(0)], spans as u64);
-        let ack = acks.remove(0).fan_out(&[ExporterIndex(0)]).remove(0);
+        let ack = acks.remove(0).fan_out(&[Place::Exporter(ExporterIndex(0))]).remove(0);
         let item = Item { batch: Batch::new(traces, reservation), ack };
         self.input.as_ref().expect("not finished").send(item).await.expect("delivery runs");
         self.settle().await;

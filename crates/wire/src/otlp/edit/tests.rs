@@ -1,10 +1,16 @@
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue as ProstValue, KeyValue as Pair, any_value};
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::otlp::batch::TraceBatch;
+use crate::otlp::testing::signals::{logs_request, metrics_request};
 use crate::otlp::testing::{normalised, plain_span, request, request_of, seen};
 use crate::otlp::validate::{Limits, validate};
 
@@ -26,6 +32,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         key().prop_map(Operation::Remove),
     ]
 }
+
+/// In place of a span's name: items are not edited.
+const ONLY_RESOURCES: &str = "only resources";
 
 /// Does the same to every resource and span; removes spans by their name.
 struct Operations<'o> {
@@ -53,6 +62,14 @@ impl<'a> Edit<'a> for Operations<'_> {
     fn span(&mut self, _: &AttributeEdits<'a>, _: &Scope<'a>, span: &mut SpanEdits<'a>) -> Fate {
         apply(self.operations, &mut span.attributes);
         if span.span.name == self.removed { Fate::Filtered } else { Fate::Keep }
+    }
+
+    fn edits_items(&self) -> bool {
+        self.removed != ONLY_RESOURCES
+    }
+
+    fn item(&mut self, _: &AttributeEdits<'a>, _: &Scope<'a>, attributes: &mut AttributeEdits<'a>) {
+        apply(self.operations, attributes);
     }
 }
 
@@ -91,13 +108,10 @@ fn apply_to_pairs(operations: &[Operation], pairs: &mut Vec<Pair>) {
 
 /// A span's attributes are a map: their order is not compared.
 fn sorted(mut request: ExportTraceServiceRequest) -> ExportTraceServiceRequest {
-    let sort = |pairs: &mut Vec<Pair>| {
-        pairs.sort_by(|left, right| (&left.key, left.encode_to_vec()).cmp(&(&right.key, right.encode_to_vec())));
-    };
     for resource_spans in &mut request.resource_spans {
-        resource_spans.resource.iter_mut().for_each(|resource| sort(&mut resource.attributes));
+        resource_spans.resource.iter_mut().for_each(|resource| sort_pairs(&mut resource.attributes));
         for span in resource_spans.scope_spans.iter_mut().flat_map(|scope| &mut scope.spans) {
-            sort(&mut span.attributes);
+            sort_pairs(&mut span.attributes);
         }
     }
     request
@@ -127,7 +141,7 @@ proptest! {
         }
         let batch = batch_of(&request);
         let mut operate = Operations { operations: &operations, removed, resources: 0 };
-        let edited = edit(&batch, Vec::new(), &mut operate);
+        let edited = edit(&Payload::from(batch.clone()), Vec::new(), &mut operate);
         prop_assert_eq!(operate.resources as usize, request.resource_spans.len());
         let mut expected = request;
         let before = batch.span_count() as u64;
@@ -155,11 +169,75 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn metrics_and_logs_are_edited_as_prosts_types_are(
+        mut metrics in metrics_request(),
+        mut logs in logs_request(),
+        operations in prop::collection::vec(operation(), 1..6),
+        with_items: bool,
+    ) {
+        let removed = if with_items { "" } else { ONLY_RESOURCES };
+        let edited = |payload: &Payload| {
+            let mut operate = Operations { operations: &operations, removed, resources: 0 };
+            let edited = edit(payload, Vec::new(), &mut operate);
+            edited.request.unwrap_or_else(|| payload.bytes().to_vec())
+        };
+        let after = edited(&Payload::from_trusted(Signal::Metrics, metrics.encode_to_vec().into()).expect("sound"));
+        let mut after = ExportMetricsServiceRequest::decode(after.as_slice()).expect("protobuf");
+        for (resource, points) in metrics.resource_metrics.iter_mut().map(parts_of_metrics) {
+            apply_to_pairs(&operations, &mut resource.get_or_insert_default().attributes);
+            points.into_iter().filter(|_| with_items).for_each(|pairs| apply_to_pairs(&operations, pairs));
+        }
+        for request in [&mut after, &mut metrics] {
+            for (resource, points) in request.resource_metrics.iter_mut().map(parts_of_metrics) {
+                sort_pairs(&mut resource.get_or_insert_default().attributes);
+                points.into_iter().for_each(sort_pairs);
+            }
+        }
+        prop_assert_eq!(after, metrics);
+        let after = edited(&Payload::from_trusted(Signal::Logs, logs.encode_to_vec().into()).expect("sound"));
+        let mut after = ExportLogsServiceRequest::decode(after.as_slice()).expect("protobuf");
+        for resource_logs in &mut logs.resource_logs {
+            apply_to_pairs(&operations, &mut resource_logs.resource.get_or_insert_default().attributes);
+            let records = resource_logs.scope_logs.iter_mut().flat_map(|scope| &mut scope.log_records);
+            records.filter(|_| with_items).for_each(|record| apply_to_pairs(&operations, &mut record.attributes));
+        }
+        for resource_logs in after.resource_logs.iter_mut().chain(&mut logs.resource_logs) {
+            sort_pairs(&mut resource_logs.resource.get_or_insert_default().attributes);
+            let records = resource_logs.scope_logs.iter_mut().flat_map(|scope| &mut scope.log_records);
+            records.for_each(|record| sort_pairs(&mut record.attributes));
+        }
+        prop_assert_eq!(after, logs);
+    }
+}
+
+fn sort_pairs(pairs: &mut Vec<Pair>) {
+    pairs.sort_by(|left, right| (&left.key, left.encode_to_vec()).cmp(&(&right.key, right.encode_to_vec())));
+}
+
+/// The resource, and the attributes of all data points.
+fn parts_of_metrics(metrics: &mut ResourceMetrics) -> (&mut Option<Resource>, Vec<&mut Vec<Pair>>) {
+    let all = metrics.scope_metrics.iter_mut().flat_map(|scope| &mut scope.metrics);
+    let points = all.filter_map(|metric| metric.data.as_mut()).flat_map(|data| -> Vec<&mut Vec<Pair>> {
+        match data {
+            Data::Gauge(data) => data.data_points.iter_mut().map(|point| &mut point.attributes).collect(),
+            Data::Sum(data) => data.data_points.iter_mut().map(|point| &mut point.attributes).collect(),
+            Data::Histogram(data) => data.data_points.iter_mut().map(|point| &mut point.attributes).collect(),
+            Data::ExponentialHistogram(data) => {
+                data.data_points.iter_mut().map(|point| &mut point.attributes).collect()
+            }
+            Data::Summary(data) => data.data_points.iter_mut().map(|point| &mut point.attributes).collect(),
+        }
+    });
+    (&mut metrics.resource, points.collect())
+}
+
 #[test]
 fn what_is_not_touched_is_not_written() {
     let batch = batch_of(&request_of(vec![plain_span(1), plain_span(2)]));
     let mut nothing = Operations { operations: &[Operation::Remove("absent")], removed: "absent", resources: 0 };
-    assert_eq!(edit(&batch, Vec::new(), &mut nothing), Edited::default());
+    assert_eq!(edit(&Payload::from(batch.clone()), Vec::new(), &mut nothing), Edited::default());
 }
 
 #[test]
@@ -170,7 +248,7 @@ fn a_resource_that_is_not_there_is_made_and_unknown_fields_stay() {
     put_string(&mut bytes, 100, "of the request");
     let batch = validate(bytes.into(), &Limits::default()).expect("sound").batch;
     let mut set = Operations { operations: &[Operation::Set("a", 7)], removed: "", resources: 0 };
-    let edited = edit(&batch, Vec::new(), &mut set).request.expect("changed");
+    let edited = edit(&Payload::from(batch.clone()), Vec::new(), &mut set).request.expect("changed");
     assert!(edited.windows(14).any(|window| window == b"of the request"));
     let batch = TraceBatch::from_trusted(edited.into()).expect("a request");
     assert_eq!(batch.span(0).resource.attribute("a"), Some(AnyValue::Int(7)));
@@ -191,6 +269,12 @@ impl<'a> Edit<'a> for TraceState {
         span.set_trace_state(self.0.to_owned());
         Fate::Keep
     }
+
+    fn edits_items(&self) -> bool {
+        false
+    }
+
+    fn item(&mut self, _: &AttributeEdits<'a>, _: &Scope<'a>, _: &mut AttributeEdits<'a>) {}
 }
 
 #[test]
@@ -198,10 +282,10 @@ fn a_trace_state_is_replaced_added_and_removed() {
     let mut with = plain_span(1);
     with.trace_state = "a=1".to_owned();
     let batch = batch_of(&request_of(vec![with, plain_span(2)]));
-    let edited = edit(&batch, Vec::new(), &mut TraceState("ot=th:8")).request.expect("changed");
+    let edited = edit(&Payload::from(batch.clone()), Vec::new(), &mut TraceState("ot=th:8")).request.expect("changed");
     let batch = TraceBatch::from_trusted(edited.into()).expect("a request");
     assert!(batch.spans().all(|span| span.span.trace_state == "ot=th:8"));
-    let edited = edit(&batch, Vec::new(), &mut TraceState("")).request.expect("changed");
+    let edited = edit(&Payload::from(batch.clone()), Vec::new(), &mut TraceState("")).request.expect("changed");
     let batch = TraceBatch::from_trusted(edited.into()).expect("a request");
     assert!(batch.spans().all(|span| span.span.trace_state.is_empty()));
 }
