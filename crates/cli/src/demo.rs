@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use rootspan_demo::services::{self, Services};
 use rootspan_demo::traffic::{FORBIDDEN_PREFIX, REDIRECTED_PREFIX, Traffic, UNREACHABLE_PREFIX};
 use rootspan_edge::build::viewer_request;
-use rootspan_edge::emulator::{self, Behavior, Delivery, Emulator, PROTOCOL_HEADER, ViewerProtocol};
+use rootspan_edge::emulator::{self, Behavior, Delivery, Emulator, Functions, PROTOCOL_HEADER, ViewerProtocol};
 use rootspan_edge::settings::Settings;
 use rootspan_gateway::config::values::Endpoint;
 use rootspan_gateway::config::{self, CloudFrontSettings, DefaultSettings, Source};
@@ -222,14 +222,14 @@ fn distribution(
     Ok(emulator::Config {
         listen: free(arguments, "cdn", arguments.cdn)?,
         origin: format!("http://{upstream}"),
-        function: Some(viewer_request(&settings)?.code),
+        functions: Functions::viewer_request(viewer_request(&settings)?.code),
         behaviors,
         origin_round_trip: ORIGIN_ROUND_TRIP,
-        delivery: Some(Delivery {
+        deliveries: vec![Delivery {
             // A person is looking at the page; Firehose's own shortest interval is a minute.
             interval: Duration::from_millis(500),
             ..Delivery::to_endpoint(&format!("http://{firehose}/"), ACCESS_KEY)
-        }),
+        }],
         ..emulator::Config::default()
     })
 }

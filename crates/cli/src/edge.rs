@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use rootspan_edge::build::{self, viewer_request};
-use rootspan_edge::emulator::{Config, Delivery, Emulator};
+use rootspan_edge::emulator::{Config, Delivery, Emulator, Functions};
 use rootspan_edge::settings::Settings;
 
 use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments};
@@ -58,8 +58,8 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
     let config = Config {
         listen: arguments.listen,
         origin: arguments.origin.clone(),
-        function: Some(function),
-        delivery,
+        functions: Functions::viewer_request(function),
+        deliveries: delivery.into_iter().collect(),
         ..Config::default()
     };
     runtime::start()?.block_on(async {
@@ -69,7 +69,7 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
         stop.wait().await;
         let summary = emulator.shutdown().await;
         say!("{} requests", summary.ledger.len() as u64 + summary.forgotten);
-        if let Some(counts) = summary.delivery {
+        for counts in summary.deliveries {
             say!("{} log records written, {} delivered", counts.posted, counts.delivered);
             let lost = counts.failed + counts.dropped;
             if lost > 0 {

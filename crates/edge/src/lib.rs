@@ -2,10 +2,10 @@
 //!
 //! - [`settings`]: what a customer writes in `edge.yaml`.
 //! - [`build`]: `rootspan edge build`, from settings to the code that is pasted into CloudFront.
-//! - [`emulator`]: `rootspan edge emulate`, a CloudFront that runs that very code, caches, forwards to one origin, writes
-//!   access-log records and delivers them as Firehose does.
+//! - [`emulator`]: `rootspan edge emulate`, a CloudFront that runs that very code, caches, forwards to an origin, writes
+//!   logs in all of CloudFront's forms and delivers them.
 //!
-//! The functions' source is JavaScript in `edge-functions/`; it is embedded here. Only viewer-request exists yet.
+//! The functions' source is JavaScript in `edge-functions/`; it is embedded here.
 
 pub mod build;
 pub mod emulator;

@@ -22,3 +22,15 @@ pub(crate) fn unix_millis() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// The clock of the edge, which may be behind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) behind: Duration,
+}
+
+impl Clock {
+    pub(crate) fn unix_millis(self) -> u64 {
+        unix_millis().saturating_sub(u64::try_from(self.behind.as_millis()).unwrap_or(u64::MAX))
+    }
+}

@@ -1,10 +1,16 @@
 //! What a local CloudFront is told.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 
+use super::delivery::{Delivery, InvalidDelivery};
+use super::headers::EventType;
+use super::lambda::LambdaStartError;
+use super::limits::AllowedMethods;
+use super::policy::{CachePolicy, OriginRequestPolicy};
 use super::sandbox::FunctionError;
 
 /// Settings of the emulator. Take [`Config::default`] and change what matters.
@@ -12,14 +18,20 @@ use super::sandbox::FunctionError;
 pub struct Config {
     /// Where viewers connect, by plain HTTP/1.1. Port 0 lets the system choose.
     pub listen: SocketAddr,
-    /// The one origin, `http://host:port` with an optional path that is put in front.
+    /// The origin, `http://host:port` with an optional path that is put in front.
     pub origin: String,
-    /// Code of the viewer-request function; `None` runs none.
-    pub function: Option<String>,
+    /// The functions of all behaviours that run any.
+    pub functions: Functions,
     /// Cache behaviours in the order of matching. If none has the pattern `*`, a default one is added.
     pub behaviors: Vec<Behavior>,
-    /// Where access-log records go; `None` keeps the ledger only.
-    pub delivery: Option<Delivery>,
+    /// What is done with error statuses of the origin.
+    pub error_pages: Vec<ErrorPage>,
+    /// Requests that AWS WAF blocks with a 403.
+    pub waf: Vec<WafRule>,
+    /// Run viewer-request also for requests that WAF blocks and for redirects to HTTPS. AWS does not say which is so.
+    pub function_before_refusal: bool,
+    /// Where logs go; none keeps the ledger only.
+    pub deliveries: Vec<Delivery>,
     /// `context.distributionId` and `DistributionId`.
     pub distribution_id: String,
     /// `context.distributionDomainName` and `cs(Host)`.
@@ -33,9 +45,17 @@ pub struct Config {
     /// How far away the origin pretends to be: half of it passes before a request reaches the origin, half before its
     /// answer is back.
     pub origin_round_trip: Duration,
-    /// How long a function may run. It stops endless loops: CloudFront's millisecond of computing cannot be told from a
-    /// machine that is busy with other things.
+    /// How long a CloudFront function may run. It stops endless loops: CloudFront's millisecond of computing cannot be
+    /// told from a machine that is busy with other things.
     pub function_time_limit: Duration,
+    /// The program that runs Lambda@Edge functions.
+    pub node: PathBuf,
+    /// What a new environment of a Lambda@Edge function takes beside Node's own start.
+    pub lambda_cold_start: Duration,
+    /// Environments of one Lambda@Edge function at the same time; more invocations wait.
+    pub lambda_max_environments: usize,
+    /// How far all clocks of the edge are behind: its logs are late by that much.
+    pub clock_behind: Duration,
     /// Total of cached bodies.
     pub cache_max_bytes: usize,
     /// Viewers connected at the same time; more wait.
@@ -46,6 +66,41 @@ pub struct Config {
     pub seed: u64,
 }
 
+/// At most one function for each event.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {
+    /// Before the cache.
+    pub viewer_request: Option<Function>,
+    /// Before the origin; Lambda@Edge only.
+    pub origin_request: Option<Function>,
+    /// After the origin; Lambda@Edge only.
+    pub origin_response: Option<Function>,
+    /// Before the viewer.
+    pub viewer_response: Option<Function>,
+}
+
+/// A function's code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// What runs it.
+    pub runtime: Runtime,
+    /// Its name, as in its log group.
+    pub name: String,
+    /// The code.
+    pub code: String,
+}
+
+/// The two kinds of edge functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// CloudFront Functions, `cloudfront-js-2.0`.
+    CloudFront,
+    /// Lambda@Edge, as an ES module of Node.
+    LambdaModule,
+    /// Lambda@Edge, as a CommonJS module of Node.
+    LambdaCommonJs,
+}
+
 /// How the paths of one pattern are treated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behavior {
@@ -53,12 +108,51 @@ pub struct Behavior {
     pub path_pattern: String,
     /// What happens to plain HTTP.
     pub viewer_protocol: ViewerProtocol,
-    /// How long a response without `max-age` is kept; zero keeps it not at all.
-    pub default_ttl: Duration,
-    /// Whether the function is attached.
-    pub runs_function: bool,
+    /// Other methods are refused.
+    pub allowed_methods: AllowedMethods,
+    /// What is kept and by which key.
+    pub cache: CachePolicy,
+    /// What else the origin sees.
+    pub origin_request: OriginRequestPolicy,
+    /// Whether the functions are attached.
+    pub runs_functions: bool,
     /// An origin of its own, as [`Config::origin`].
     pub origin: Option<String>,
+    /// The second origin of an origin group.
+    pub failover: Option<Failover>,
+}
+
+/// The second origin of an origin group: asked when the first cannot be reached or gives one of the statuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// As [`Config::origin`].
+    pub origin: String,
+    /// Statuses of the first origin that count as a failure.
+    pub statuses: Vec<u16>,
+}
+
+/// What the distribution does with an error status of the origin. Without one for a status, it is cached for ten seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// The status.
+    pub status: u16,
+    /// A path of this distribution whose content the viewer gets instead.
+    pub page: Option<String>,
+    /// The status that the viewer gets with the page.
+    pub response_status: u16,
+    /// Error caching minimum TTL.
+    pub min_ttl: Duration,
+}
+
+/// A request that AWS WAF blocks: all that is given must match.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct WafRule {
+    /// A path pattern.
+    pub path_pattern: Option<String>,
+    /// A header and a text in its value.
+    pub header: Option<(String, String)>,
+    /// A text in the query.
+    pub query: Option<String>,
 }
 
 /// The viewer protocol policy. The emulator has no TLS: a viewer counts as HTTPS unless it sends [`PROTOCOL_HEADER`].
@@ -72,33 +166,6 @@ pub enum ViewerProtocol {
     HttpsOnly,
 }
 
-/// Firehose with an HTTP endpoint as destination.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// `http://host:port/path`.
-    pub endpoint: String,
-    /// `X-Amz-Firehose-Access-Key`.
-    pub access_key: String,
-    /// Whether bodies are compressed.
-    pub gzip: bool,
-    /// A batch goes out when it has this many records.
-    pub max_records: usize,
-    /// … or when its first record is this old.
-    pub interval: Duration,
-    /// How long a batch is tried; then Firehose would write it to its backup bucket.
-    pub retry_duration: Duration,
-    /// The first delay; it doubles.
-    pub retry_delay: Duration,
-    /// The longest delay.
-    pub retry_delay_max: Duration,
-    /// How long the endpoint may take to answer.
-    pub response_timeout: Duration,
-    /// Records that wait; more are lost, and counted.
-    pub max_waiting_records: usize,
-    /// How long [`super::Running::shutdown`] goes on delivering.
-    pub drain: Duration,
-}
-
 /// A request header with a label for the ledger; it is removed before anything else looks at the request.
 pub const CLASS_HEADER: &str = "x-rootspan-class";
 
@@ -109,8 +176,33 @@ pub const PROTOCOL_HEADER: &str = "x-rootspan-viewer-protocol";
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The function is refused.
-    #[error("the viewer-request function cannot be used")]
-    Function(#[source] FunctionError),
+    #[error("the {} function cannot be used", event.name())]
+    Function {
+        /// What it is attached to.
+        event: EventType,
+        /// Why.
+        source: FunctionError,
+    },
+    /// A Lambda@Edge function does not start.
+    #[error("the {} function cannot be used", event.name())]
+    Lambda {
+        /// What it is attached to.
+        event: EventType,
+        /// Why.
+        source: LambdaStartError,
+    },
+    /// CloudFront Functions exist for viewer events only.
+    #[error("{}: only Lambda@Edge functions are attached to origin events", event.name())]
+    NotForOrigin {
+        /// The event.
+        event: EventType,
+    },
+    /// The viewer events must be of one kind.
+    #[error("viewer-request and viewer-response must both be CloudFront Functions or both Lambda@Edge")]
+    MixedViewerEvents,
+    /// A delivery that cannot be.
+    #[error("logs cannot be delivered")]
+    Delivery(#[source] InvalidDelivery),
     /// An address that is none, or not plain HTTP.
     #[error("{what} must be http://host:port, not {address:?}")]
     Address {
@@ -134,9 +226,12 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             origin: String::new(),
-            function: None,
+            functions: Functions::default(),
             behaviors: vec![Behavior::default()],
-            delivery: None,
+            error_pages: Vec::new(),
+            waf: Vec::new(),
+            function_before_refusal: false,
+            deliveries: Vec::new(),
             distribution_id: "EDFDVBD6EXAMPLE".to_owned(),
             distribution_domain: "d111111abcdef8.cloudfront.net".to_owned(),
             edge_location: "FRA60-P4".to_owned(),
@@ -145,10 +240,63 @@ impl Default for Config {
             origin_response_timeout: Duration::from_secs(30),
             origin_round_trip: Duration::ZERO,
             function_time_limit: Duration::from_secs(2),
+            node: PathBuf::from("node"),
+            lambda_cold_start: Duration::ZERO,
+            lambda_max_environments: 4,
+            clock_behind: Duration::ZERO,
             cache_max_bytes: 64 * 1024 * 1024,
             max_connections: 1024,
             ledger_max_entries: 100_000,
             seed: 0,
+        }
+    }
+}
+
+impl Function {
+    /// A CloudFront function.
+    #[must_use]
+    pub fn cloudfront(name: &str, code: impl Into<String>) -> Self {
+        Self { runtime: Runtime::CloudFront, name: name.to_owned(), code: code.into() }
+    }
+
+    /// A Lambda@Edge function, an ES module that exports `handler`.
+    #[must_use]
+    pub fn lambda(name: &str, code: impl Into<String>) -> Self {
+        Self { runtime: Runtime::LambdaModule, name: name.to_owned(), code: code.into() }
+    }
+}
+
+impl Functions {
+    /// Only a CloudFront function for viewer-request.
+    #[must_use]
+    pub fn viewer_request(code: impl Into<String>) -> Self {
+        Self { viewer_request: Some(Function::cloudfront("viewer-request", code)), ..Self::default() }
+    }
+
+    /// The one for an event.
+    #[must_use]
+    pub const fn of(&self, event: EventType) -> Option<&Function> {
+        match event {
+            EventType::ViewerRequest => self.viewer_request.as_ref(),
+            EventType::OriginRequest => self.origin_request.as_ref(),
+            EventType::OriginResponse => self.origin_response.as_ref(),
+            EventType::ViewerResponse => self.viewer_response.as_ref(),
+        }
+    }
+
+    /// CloudFront's rules for what may be attached together.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        for event in [EventType::OriginRequest, EventType::OriginResponse] {
+            if self.of(event).is_some_and(|function| function.runtime == Runtime::CloudFront) {
+                return Err(StartError::NotForOrigin { event });
+            }
+        }
+        let is_lambda = |function: &Function| function.runtime != Runtime::CloudFront;
+        match (&self.viewer_request, &self.viewer_response) {
+            (Some(request), Some(response)) if is_lambda(request) != is_lambda(response) => {
+                Err(StartError::MixedViewerEvents)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -158,30 +306,36 @@ impl Default for Behavior {
         Self {
             path_pattern: "*".to_owned(),
             viewer_protocol: ViewerProtocol::AllowAll,
-            default_ttl: Duration::ZERO,
-            runs_function: true,
+            allowed_methods: AllowedMethods::All,
+            cache: CachePolicy::default(),
+            origin_request: OriginRequestPolicy::default(),
+            runs_functions: true,
             origin: None,
+            failover: None,
         }
     }
 }
 
-impl Delivery {
-    /// Delivery to an endpoint with Firehose's own rules, but for the interval: a second instead of a minute.
+impl ErrorPage {
+    /// No page of its own, only another time for which the status is cached.
     #[must_use]
-    pub fn to_endpoint(endpoint: &str, access_key: &str) -> Self {
-        Self {
-            endpoint: endpoint.to_owned(),
-            access_key: access_key.to_owned(),
-            gzip: true,
-            max_records: 500,
-            interval: Duration::from_secs(1),
-            retry_duration: Duration::from_secs(300),
-            retry_delay: Duration::from_secs(1),
-            retry_delay_max: Duration::from_secs(120),
-            response_timeout: Duration::from_secs(180),
-            max_waiting_records: 100_000,
-            drain: Duration::from_secs(10),
-        }
+    pub const fn cached_for(status: u16, min_ttl: Duration) -> Self {
+        Self { status, page: None, response_status: status, min_ttl }
+    }
+}
+
+impl WafRule {
+    /// Whether it blocks a request.
+    pub(crate) fn blocks(&self, path: &str, query: &str, headers: &HeaderMap) -> bool {
+        let has_header = |(name, text): &(String, String)| {
+            let mut values = headers.get_all(name.as_str()).iter();
+            values.any(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
+        };
+        let is_any = self.path_pattern.is_some() || self.header.is_some() || self.query.is_some();
+        is_any
+            && self.path_pattern.as_deref().is_none_or(|pattern| path_matches(pattern, path))
+            && self.header.as_ref().is_none_or(has_header)
+            && self.query.as_deref().is_none_or(|text| query.contains(text))
     }
 }
 
@@ -190,6 +344,7 @@ impl Delivery {
 pub(crate) struct Route {
     pub(crate) behavior: Behavior,
     pub(crate) origin: Uri,
+    pub(crate) second_origin: Option<Uri>,
 }
 
 impl Config {
@@ -200,10 +355,15 @@ impl Config {
         for behavior in &self.behaviors {
             let own =
                 behavior.origin.as_deref().map(|origin| http_address("origin of a behaviour", origin)).transpose()?;
-            routes.push(Route { behavior: behavior.clone(), origin: own.unwrap_or_else(|| default_origin.clone()) });
+            let second = behavior.failover.as_ref().map(|failover| failover.origin.as_str());
+            routes.push(Route {
+                behavior: behavior.clone(),
+                origin: own.unwrap_or_else(|| default_origin.clone()),
+                second_origin: second.map(|origin| http_address("second origin", origin)).transpose()?,
+            });
         }
         if !self.behaviors.iter().any(|behavior| behavior.path_pattern == "*") {
-            routes.push(Route { behavior: Behavior::default(), origin: default_origin });
+            routes.push(Route { behavior: Behavior::default(), origin: default_origin, second_origin: None });
         }
         Ok(routes)
     }

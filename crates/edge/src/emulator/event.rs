@@ -1,9 +1,11 @@
 //! Between HTTP and the events of CloudFront Functions ("CloudFront Functions event structure").
 
-use http::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use serde_json::{Map, Value, json};
 
-use super::headers::{READ_ONLY, is_disallowed};
+use super::headers::{EventType, headers_bytes, is_disallowed};
+use super::limits::{URL_MAX_BYTES, VIEWER_GENERATED_MAX_BYTES};
 
 /// What an event is made of.
 pub(crate) struct ViewerRequest<'a> {
@@ -27,7 +29,7 @@ pub(crate) enum Verdict {
 }
 
 /// A request after the function.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ChangedRequest {
     pub(crate) path: String,
     pub(crate) query: String,
@@ -42,16 +44,52 @@ pub(crate) struct GeneratedResponse {
     pub(crate) body: String,
 }
 
+/// A response as a viewer-response function left it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ChangedResponse {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    /// Instead of the body that there was.
+    pub(crate) body: Option<String>,
+}
+
 /// The viewer-request event.
 pub(crate) fn viewer_request(viewer: &ViewerRequest<'_>) -> Value {
-    let mut headers = Map::new();
-    for name in viewer.headers.keys() {
-        if *name != COOKIE && !is_disallowed(name.as_str()) {
-            let values = viewer.headers.get_all(name).iter();
-            let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
-            headers.insert(name.as_str().to_owned(), entry(values));
-        }
+    request_event(viewer, EventType::ViewerRequest)
+}
+
+/// The viewer-response event: the request as viewer-request left it, and the response without its body.
+pub(crate) fn viewer_response(viewer: &ViewerRequest<'_>, status: StatusCode, headers: &HeaderMap) -> Value {
+    let mut event = request_event(viewer, EventType::ViewerResponse);
+    let mut cookies = Map::new();
+    for value in headers.get_all(SET_COOKIE) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let (pair, attributes) = text.split_once(';').unwrap_or((&text, ""));
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        cookies.insert(name.trim().to_owned(), json!({"value": value, "attributes": attributes.trim()}));
     }
+    event["response"] = json!({
+        "statusCode": status.as_u16(),
+        "statusDescription": status.canonical_reason().unwrap_or_default(),
+        "headers": visible(headers, &SET_COOKIE),
+        "cookies": cookies,
+    });
+    event
+}
+
+/// The headers that a function sees, but for the one that has a member of its own.
+fn visible(headers: &HeaderMap, but: &HeaderName) -> Map<String, Value> {
+    let mut seen = Map::new();
+    for name in headers.keys().filter(|name| *name != but && !is_disallowed(name.as_str())) {
+        let values = headers.get_all(name).iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        seen.insert(name.as_str().to_owned(), entry(values));
+    }
+    seen
+}
+
+fn request_event(viewer: &ViewerRequest<'_>, event: EventType) -> Value {
+    let headers = visible(viewer.headers, &COOKIE);
     let cookies = viewer.headers.get_all(COOKIE).iter();
     let cookies: Vec<_> = cookies.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
     let cookies = cookies.iter().flat_map(|value| value.split(';')).map(str::trim);
@@ -60,7 +98,7 @@ pub(crate) fn viewer_request(viewer: &ViewerRequest<'_>) -> Value {
         "context": {
             "distributionDomainName": viewer.distribution_domain,
             "distributionId": viewer.distribution_id,
-            "eventType": "viewer-request",
+            "eventType": event.name(),
             "requestId": viewer.request_id,
         },
         "viewer": {"ip": viewer.viewer_ip},
@@ -115,11 +153,7 @@ pub(crate) fn read_returned(
         return Err("it changed the method, which is read-only".into());
     }
     let Some(Value::Object(headers)) = returned.get("headers") else { return Err("the request has no headers".into()) };
-    for name in READ_ONLY {
-        if headers.get(name) != request["headers"].get(name) {
-            return Err(format!("it tried to add, delete, or change the read-only header {name}"));
-        }
-    }
+    check_read_only(EventType::ViewerRequest, &request["headers"], headers)?;
     let mut header_map = read_headers(headers)?;
     // What the function left alone goes on byte for byte: the event's form loses order and empty values.
     if returned.get("cookies") == Some(&request["cookies"]) {
@@ -140,26 +174,118 @@ pub(crate) fn read_returned(
         Some(Value::String(text)) => text.clone(),
         other => read_pairs(other, "&", "querystring")?,
     };
+    check_address(&path, &query)?;
     Ok(Verdict::Forward(ChangedRequest { path, query, headers: header_map }))
 }
 
+/// Reads what a viewer-response function returned.
+///
+/// # Errors
+///
+/// The rule that is broken.
+pub(crate) fn read_response(
+    original: &HeaderMap,
+    event: &Value,
+    returned: Option<&Value>,
+) -> Result<ChangedResponse, String> {
+    let Some(Value::Object(returned)) = returned else { return Err("it did not return the response".into()) };
+    let response = &event["response"];
+    let status = read_status(returned.get("statusCode"))?;
+    let Some(Value::Object(headers)) = returned.get("headers") else {
+        return Err("the response has no headers".into());
+    };
+    check_read_only(EventType::ViewerResponse, &response["headers"], headers)?;
+    let mut header_map = read_headers(headers)?;
+    if returned.get("cookies") == Some(&response["cookies"]) {
+        for value in original.get_all(SET_COOKIE) {
+            header_map.append(SET_COOKIE, value.clone());
+        }
+    } else {
+        for cookie in read_set_cookies(returned.get("cookies"))? {
+            header_map.append(SET_COOKIE, cookie);
+        }
+    }
+    let body = returned.get("body").map(|body| read_body(Some(body))).transpose()?;
+    check_generated(&header_map, body.as_deref().unwrap_or_default())?;
+    Ok(ChangedResponse { status, headers: header_map, body })
+}
+
+fn read_set_cookies(cookies: Option<&Value>) -> Result<Vec<HeaderValue>, String> {
+    let cookies = match cookies {
+        None => return Ok(Vec::new()),
+        Some(Value::Object(cookies)) => cookies,
+        Some(_) => return Err("cookies must be an object".into()),
+    };
+    let texts = cookies.iter().map(|(name, cookie)| {
+        let value =
+            cookie.get("value").and_then(Value::as_str).ok_or_else(|| format!("the cookie {name} has no value"))?;
+        let attributes = cookie.get("attributes").and_then(Value::as_str).unwrap_or_default();
+        let separator = if attributes.is_empty() { "" } else { "; " };
+        HeaderValue::from_str(&format!("{name}={value}{separator}{attributes}"))
+            .map_err(|_| format!("the cookie {name} has characters that are not allowed"))
+    });
+    texts.collect()
+}
+
+/// The values of read-only headers must be what they were.
+pub(crate) fn check_read_only(event: EventType, before: &Value, after: &Map<String, Value>) -> Result<(), String> {
+    for name in event.read_only() {
+        if after.get(*name) != before.get(*name) {
+            return Err(format!("it tried to add, delete, or change the read-only header {name}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a function may make of the address.
+pub(crate) fn check_address(path: &str, query: &str) -> Result<(), String> {
+    if path.len() + query.len() + 1 >= URL_MAX_BYTES {
+        return Err(format!("the uri and the query must be shorter than {URL_MAX_BYTES} bytes"));
+    }
+    if query.chars().any(|character| character.is_control() || character == ' ' || character == '#') {
+        return Err("the query string has a space, a control character or a #".into());
+    }
+    Ok(())
+}
+
+/// The size of a response that a function makes at the viewer's side.
+pub(crate) fn check_generated(headers: &HeaderMap, body: &str) -> Result<(), String> {
+    let bytes = headers_bytes(headers) + body.len();
+    if bytes > VIEWER_GENERATED_MAX_BYTES {
+        return Err(format!("the response has {bytes} bytes, {VIEWER_GENERATED_MAX_BYTES} are allowed"));
+    }
+    Ok(())
+}
+
 fn generated(returned: &Map<String, Value>) -> Result<GeneratedResponse, String> {
-    let status = returned.get("statusCode").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
-    let status = status.filter(|status| (200..600).contains(status)).ok_or("statusCode must be 200 to 599")?;
-    let headers = match returned.get("headers") {
+    let status = read_status(returned.get("statusCode"))?;
+    let mut headers = match returned.get("headers") {
         None => HeaderMap::new(),
         Some(Value::Object(headers)) => read_headers(headers)?,
         Some(_) => return Err("response.headers must be an object".into()),
     };
-    let body = match returned.get("body") {
-        None => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Object(body)) if body.get("encoding").is_none_or(|encoding| encoding == "text") => {
-            body.get("data").and_then(Value::as_str).unwrap_or_default().to_owned()
-        }
-        Some(_) => return Err("only text bodies are emulated".into()),
-    };
+    for cookie in read_set_cookies(returned.get("cookies"))? {
+        headers.append(SET_COOKIE, cookie);
+    }
+    let body = read_body(returned.get("body"))?;
+    check_generated(&headers, &body)?;
     Ok(GeneratedResponse { status, headers, body })
+}
+
+fn read_status(status: Option<&Value>) -> Result<u16, String> {
+    let status = status.and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
+    status.filter(|status| (200..600).contains(status)).ok_or_else(|| "statusCode must be 200 to 599".to_owned())
+}
+
+fn read_body(body: Option<&Value>) -> Result<String, String> {
+    match body {
+        None => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Object(body)) if body.get("encoding").is_none_or(|encoding| encoding == "text") => {
+            Ok(body.get("data").and_then(Value::as_str).unwrap_or_default().to_owned())
+        }
+        Some(_) => Err("only text bodies are emulated".into()),
+    }
 }
 
 fn read_headers(headers: &Map<String, Value>) -> Result<HeaderMap, String> {

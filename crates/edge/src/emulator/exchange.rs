@@ -11,9 +11,9 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::cache::{Cache, Cached, OBJECT_MAX_BYTES};
-use super::clock::{Stopwatch, unix_millis};
-use super::delivery::Outbox;
+use super::cache::{Asking, Cache, Cached, OBJECT_MAX_BYTES};
+use super::clock::{Clock, Stopwatch};
+use super::delivery::{LogLine, Outbox};
 use super::ledger::{Ledger, LedgerEntry, ResultType, context_of};
 use super::record::{Record, rounded_millis};
 
@@ -21,7 +21,16 @@ use super::record::{Record, rounded_millis};
 #[derive(Debug)]
 pub(crate) struct Sinks {
     pub(crate) ledger: Ledger,
-    pub(crate) outbox: Option<Outbox>,
+    pub(crate) outboxes: Vec<Outbox>,
+    /// The clock of the edge.
+    pub(crate) clock: Clock,
+}
+
+impl Sinks {
+    /// What a function logged.
+    pub(crate) fn function_lines(&self, lines: &[LogLine]) {
+        self.outboxes.iter().for_each(|outbox| outbox.post_function_lines(lines));
+    }
 }
 
 /// A request that is being served.
@@ -35,6 +44,9 @@ pub(crate) struct Exchange {
     pub(crate) result: ResultType,
     pub(crate) origin_asked: Option<Stopwatch>,
     pub(crate) log_data: Option<String>,
+    pub(crate) response_log_data: Option<String>,
+    /// CloudFront does not log what is over its limits.
+    pub(crate) is_logged: bool,
     pub(crate) sinks: Arc<Sinks>,
     is_complete: bool,
 }
@@ -44,12 +56,14 @@ impl Exchange {
     pub(crate) fn start(record: Record, class: Option<String>, sinks: Arc<Sinks>) -> Self {
         Self {
             started: Stopwatch::start(),
-            start_unix_millis: unix_millis(),
+            start_unix_millis: sinks.clock.unix_millis(),
             class,
             record,
             result: ResultType::Error,
             origin_asked: None,
             log_data: None,
+            response_log_data: None,
+            is_logged: true,
             sinks,
             is_complete: false,
         }
@@ -96,9 +110,10 @@ impl Drop for Exchange {
         record.end_unix_millis = self.start_unix_millis.saturating_add(rounded_millis(record.time_taken));
         record.result_type = self.result.name();
         record.request_log_data = self.log_data.take().unwrap_or_default();
+        record.response_log_data = self.response_log_data.take().unwrap_or_default();
         let (trace_id, span_id, sampled) = context_of(&record.request_id, Some(&record.request_log_data));
-        if let Some(outbox) = &self.sinks.outbox {
-            outbox.post(record.to_line());
+        if self.is_logged {
+            self.sinks.outboxes.iter().for_each(|outbox| outbox.post_record(&record));
         }
         self.sinks.ledger.add(LedgerEntry {
             request_id: record.request_id,
@@ -110,6 +125,7 @@ impl Drop for Exchange {
             detailed_result_type: record.detailed_result_type,
             asked_origin: self.origin_asked.is_some(),
             sampled,
+            is_logged: self.is_logged,
             trace_id,
             span_id,
             start_unix_millis: self.start_unix_millis,
@@ -123,6 +139,8 @@ pub(crate) struct ViewerBody {
     source: Source,
     exchange: Exchange,
     copy: Option<CacheCopy>,
+    /// Others wait for the end of this.
+    asking: Option<Asking>,
     /// Bytes still to come, if that is known: hyper does not ask for the end of a body whose length it knows.
     remaining: Option<u64>,
 }
@@ -151,18 +169,29 @@ impl ViewerBody {
             exchange.record.time_to_first_byte = Some(exchange.started.elapsed());
             exchange.complete();
         }
-        Self { remaining: Some(body.len() as u64), source: Source::Ready(Some(body)), exchange, copy: None }
+        Self {
+            remaining: Some(body.len() as u64),
+            source: Source::Ready(Some(body)),
+            exchange,
+            copy: None,
+            asking: None,
+        }
     }
 
     /// A body that the origin is sending.
-    pub(crate) fn from_origin(body: Incoming, mut exchange: Exchange, copy: Option<CacheCopy>) -> Self {
+    pub(crate) fn from_origin(
+        body: Incoming,
+        mut exchange: Exchange,
+        copy: Option<CacheCopy>,
+        asking: Option<Asking>,
+    ) -> Self {
         let remaining = body.size_hint().exact();
         if body.is_end_stream() || remaining == Some(0) {
             exchange.record.time_to_first_byte = Some(exchange.started.elapsed());
             exchange.record.origin_last_byte = exchange.origin_elapsed();
             exchange.complete();
         }
-        Self { source: Source::Origin(body), exchange, copy, remaining }
+        Self { source: Source::Origin(body), exchange, copy, asking, remaining }
     }
 
     fn sent(&mut self, data: &Bytes) {
@@ -193,6 +222,7 @@ impl ViewerBody {
         if let Some(CacheCopy { cache, key, status, headers, lifetime, body }) = self.copy.take() {
             cache.put(key, Cached { status, headers, body: body.freeze(), kept: Stopwatch::start(), lifetime });
         }
+        self.asking = None;
     }
 }
 

@@ -29,6 +29,8 @@ pub struct LedgerEntry {
     pub asked_origin: bool,
     /// The sampling decision of the function; `None` if no function ran, or it logged nothing of ours.
     pub sampled: Option<bool>,
+    /// Whether there is a log record: CloudFront writes none of what is over its limits.
+    pub is_logged: bool,
     /// The trace: logged by the function, or derived from the request id.
     pub trace_id: TraceId,
     /// The viewer's span.
@@ -42,6 +44,8 @@ pub struct LedgerEntry {
 pub enum ResultType {
     /// Served from the cache.
     Hit,
+    /// Served from the cache, after the origin was asked whether it is still right, or failed to say.
+    RefreshHit,
     /// Served by the origin.
     Miss,
     /// An error status, or the viewer left.
@@ -54,6 +58,12 @@ pub enum ResultType {
     FunctionExecutionError,
     /// The function broke a rule.
     FunctionValidationError,
+    /// Answered by a Lambda@Edge function.
+    LambdaGeneratedResponse,
+    /// A Lambda@Edge function failed.
+    LambdaExecutionError,
+    /// A Lambda@Edge function broke a rule.
+    LambdaValidationError,
 }
 
 impl ResultType {
@@ -62,12 +72,16 @@ impl ResultType {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hit => "Hit",
+            Self::RefreshHit => "RefreshHit",
             Self::Miss => "Miss",
             Self::Error => "Error",
             Self::Redirect => "Redirect",
             Self::FunctionGeneratedResponse => "FunctionGeneratedResponse",
             Self::FunctionExecutionError => "FunctionExecutionError",
             Self::FunctionValidationError => "FunctionValidationError",
+            Self::LambdaGeneratedResponse => "LambdaGeneratedResponse",
+            Self::LambdaExecutionError => "LambdaExecutionError",
+            Self::LambdaValidationError => "LambdaValidationError",
         }
     }
 }

@@ -1,17 +1,18 @@
-//! A CloudFront on this machine: one distribution, with one origin for each behaviour.
+//! A CloudFront on this machine: one distribution, with an origin (or a group of two) for each behaviour.
 //!
-//! It runs the viewer-request function in [`sandbox`] under CloudFront's header rules, keeps what may be kept, forwards
-//! the rest, and writes an access-log record for every request, which it delivers as Amazon Data Firehose does. What it
-//! did is also in its own ledger, so that traces can be compared with the truth.
+//! It runs edge functions under CloudFront's rules, CloudFront Functions in [`sandbox`] and Lambda@Edge in Node
+//! ([`lambda`]), keeps what may be kept, forwards the rest, and writes an access-log record for every request, which it
+//! delivers in any of CloudFront's forms. What it did is also in its own ledger, so that traces can be compared with the
+//! truth.
 //!
 //! ```text
-//! viewer ─▶ Emulator ─▶ Distribution ─▶ function, cache, origin
+//! viewer ─▶ Emulator ─▶ Distribution ─▶ functions, cache, origin
 //!                            │
-//!                            └ Exchange ends ─▶ ledger, and Outbox ─▶ Courier ─▶ Firehose endpoint
+//!                            └ Exchange ends ─▶ ledger, and Outboxes ─▶ Couriers ─▶ Firehose endpoint, folder, bucket
 //! ```
 //!
-//! Not emulated yet: viewer-response and Lambda@Edge functions, origin and cache policies (every viewer header reaches the
-//! origin, the key is host, path and query), revalidation, request collapsing, error pages, HTTP/2 and TLS.
+//! Not imitated: TLS, HTTP/2 and HTTP/3, compression, parts of cached objects, S3 origins, signed URLs, geo restriction,
+//! Origin Shield, key-value stores, bodies of requests in functions, `Vary`, Parquet.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -31,26 +32,40 @@ use tokio::time::{sleep, timeout};
 use self::cache::Cache;
 use self::delivery::{Courier, DeliveryCounts, stop_limit};
 use self::distribution::Distribution;
+use self::distribution::functions::Attached;
 use self::exchange::Sinks;
 use self::ledger::Ledger;
 use self::random::Random;
-use self::sandbox::FunctionCode;
 
 mod cache;
 mod clock;
 pub mod config;
 pub mod delivery;
+mod digest;
 mod distribution;
 mod event;
 mod exchange;
 pub(crate) mod headers;
+pub mod lambda;
+mod lambda_event;
 pub mod ledger;
+mod limits;
+pub mod log_form;
+pub mod policy;
 mod random;
 mod record;
 pub mod sandbox;
 
-pub use self::config::{Behavior, CLASS_HEADER, Config, Delivery, PROTOCOL_HEADER, StartError, ViewerProtocol};
+pub use self::config::{
+    Behavior, CLASS_HEADER, Config, ErrorPage, Failover, Function, Functions, PROTOCOL_HEADER, Runtime, StartError,
+    ViewerProtocol, WafRule,
+};
+pub use self::delivery::{Bucket, Delivery, Destination, Mishaps, Packing};
+pub use self::headers::EventType;
 pub use self::ledger::{LedgerEntry, ResultType};
+pub use self::limits::AllowedMethods;
+pub use self::log_form::{LogForm, V2Format};
+pub use self::policy::{CachePolicy, OriginRequestPolicy, Selection};
 
 /// How long open requests may take once the emulator was told to stop.
 const CLOSE_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -67,7 +82,7 @@ pub struct Running {
     sinks: Arc<Sinks>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    courier: Option<(JoinHandle<()>, std::time::Duration)>,
+    couriers: Vec<(JoinHandle<()>, std::time::Duration)>,
 }
 
 /// What was done, when it is over.
@@ -77,8 +92,8 @@ pub struct Summary {
     pub ledger: Vec<LedgerEntry>,
     /// Older requests that the ledger did not keep.
     pub forgotten: u64,
-    /// What became of the log records; `None` without delivery.
-    pub delivery: Option<DeliveryCounts>,
+    /// What became of the log records, for each delivery.
+    pub deliveries: Vec<DeliveryCounts>,
 }
 
 impl Emulator {
@@ -88,7 +103,6 @@ impl Emulator {
     ///
     /// If the configuration cannot be used or the address is taken.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let function = config.function.as_deref().map(FunctionCode::new).transpose().map_err(StartError::Function)?;
         let routes = config.routes()?;
         let listener = TcpListener::bind(config.listen).await;
         let listen_error = |source| StartError::Listen { address: config.listen, source };
@@ -97,22 +111,23 @@ impl Emulator {
 
         let (stop, stopping) = watch::channel(false);
         let random = Arc::new(Random::new(config.seed, clock::unix_millis()));
-        let (outbox, courier) = match config.delivery.clone() {
-            Some(delivery) => {
-                let endpoint = config::http_address("delivery endpoint", &delivery.endpoint)?;
-                let limit = stop_limit(&delivery);
-                let (outbox, courier) = Courier::new(delivery, endpoint, Arc::clone(&random), stopping.clone());
-                (Some(outbox), Some((tokio::spawn(courier.run()), limit)))
-            }
-            None => (None, None),
-        };
+        let functions = Attached::start(&config, &random).await?;
+        let (mut outboxes, mut couriers) = (Vec::new(), Vec::new());
+        for delivery in config.deliveries.clone() {
+            let limit = stop_limit(&delivery);
+            let courier = Courier::new(delivery, &config.distribution_id, Arc::clone(&random), stopping.clone());
+            let (outbox, courier) = courier.map_err(StartError::Delivery)?;
+            outboxes.push(outbox);
+            couriers.push((tokio::spawn(courier.run()), limit));
+        }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(config.origin_connect_timeout));
         connector.set_nodelay(true);
-        let sinks = Arc::new(Sinks { ledger: Ledger::new(config.ledger_max_entries), outbox });
+        let clock = clock::Clock { behind: config.clock_behind };
+        let sinks = Arc::new(Sinks { ledger: Ledger::new(config.ledger_max_entries), outboxes, clock });
         let distribution = Distribution {
             routes,
-            function,
+            functions,
             cache: Arc::new(Cache::new(config.cache_max_bytes)),
             sinks: Arc::clone(&sinks),
             random,
@@ -120,7 +135,7 @@ impl Emulator {
             config,
         };
         let server = tokio::spawn(serve(listener, Arc::new(distribution), stopping));
-        Ok(Running { address, sinks, stop, server, courier })
+        Ok(Running { address, sinks, stop, server, couriers })
     }
 }
 
@@ -137,10 +152,10 @@ impl Running {
         self.sinks.ledger.wait_for(count).await;
     }
 
-    /// What became of the log records so far; `None` without delivery.
+    /// What became of the log records so far, for each delivery.
     #[must_use]
-    pub fn delivery(&self) -> Option<DeliveryCounts> {
-        self.sinks.outbox.as_ref().map(delivery::Outbox::counts)
+    pub fn deliveries(&self) -> Vec<DeliveryCounts> {
+        self.sinks.outboxes.iter().map(delivery::Outbox::counts).collect()
     }
 
     /// Stops listening, lets open requests end, delivers the records that wait, and says what was done.
@@ -149,15 +164,15 @@ impl Running {
         if self.server.await.is_err() {
             tracing::error!("the emulator's server ended by a panic");
         }
-        if let (Some(outbox), Some((mut courier, limit))) = (&self.sinks.outbox, self.courier) {
-            outbox.close();
+        self.sinks.outboxes.iter().for_each(delivery::Outbox::close);
+        for (outbox, (mut courier, limit)) in self.sinks.outboxes.iter().zip(self.couriers) {
             if timeout(limit, &mut courier).await.is_err() {
                 courier.abort();
                 outbox.fail_rest();
             }
         }
         let (ledger, forgotten) = self.sinks.ledger.snapshot();
-        Summary { ledger, forgotten, delivery: self.sinks.outbox.as_ref().map(delivery::Outbox::counts) }
+        Summary { ledger, forgotten, deliveries: self.sinks.outboxes.iter().map(delivery::Outbox::counts).collect() }
     }
 }
 

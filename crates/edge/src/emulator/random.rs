@@ -41,6 +41,18 @@ impl Random {
         [hex[..4].concat(), hex[4..6].concat(), hex[6..8].concat(), hex[8..10].concat(), hex[10..].concat()].join("-")
     }
 
+    /// Eight hexadecimal digits, as the names of log files end.
+    pub(crate) fn file_id(&self) -> String {
+        super::digest::hex(&self.next()[..4])
+    }
+
+    /// A number below `limit`.
+    pub(crate) fn below(&self, limit: usize) -> usize {
+        let bytes = self.next();
+        let value = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        usize::try_from(u64::from(value) % (limit.max(1) as u64)).unwrap_or_default()
+    }
+
     /// A factor from `1 - share` to `1 + share`.
     pub(crate) fn jitter(&self, share: f64) -> f64 {
         let bytes = self.next();

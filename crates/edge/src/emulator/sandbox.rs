@@ -9,11 +9,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use rquickjs::{CatchResultExt, Context, Ctx, Function, Module, Object, Promise, Runtime, Value, context::intrinsic};
-use sha2::{Digest, Sha256};
 
 use rootspan_model::limits::EDGE_FUNCTION_MAX_BYTES;
 
 use super::clock::Stopwatch;
+use super::digest::{hex, hmac_sha256, sha256};
 
 /// Makes a bare engine into CloudFront's runtime.
 const BOOTSTRAP: &str = include_str!("bootstrap.js");
@@ -50,7 +50,7 @@ pub(crate) struct Invocation {
     pub(crate) raw_query: String,
     /// What `Date` says.
     pub(crate) start_unix_millis: u64,
-    /// `cf.edgeLocation` in JSON.
+    /// `cf.edgeLocation` in JSON: `{}` in viewer-response.
     pub(crate) edge_location: String,
     /// After this the function is ended. CloudFront's own limit is not published, about a millisecond.
     pub(crate) time_limit: Duration,
@@ -58,11 +58,15 @@ pub(crate) struct Invocation {
 
 /// What a call gave.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Returned {
+pub(crate) struct Called {
     /// The returned value, in JSON; `None` if the function returned nothing.
-    pub(crate) value: Option<serde_json::Value>,
+    pub(crate) result: Result<Option<serde_json::Value>, FunctionError>,
     /// The text of the last `cf.logCustomData`.
     pub(crate) log_data: Option<String>,
+    /// What went to `console.log`, a text for each call.
+    pub(crate) console: Vec<String>,
+    /// How long the handler ran, without the engine's start.
+    pub(crate) elapsed: Duration,
 }
 
 /// A function failed; CloudFront's name for it is `FunctionExecutionError`.
@@ -86,7 +90,10 @@ pub enum FunctionError {
 #[derive(Default)]
 struct Traces {
     log_data: Option<String>,
-    console: String,
+    console: Vec<String>,
+    console_bytes: usize,
+    /// When the engine was ready and the handler was called.
+    called: Option<Stopwatch>,
 }
 
 impl FunctionCode {
@@ -111,7 +118,23 @@ impl FunctionCode {
     }
 
     /// Calls `handler`. Blocks for at most the time limit.
-    pub(crate) fn call(&self, invocation: &Invocation) -> Result<Returned, FunctionError> {
+    pub(crate) fn call(&self, invocation: &Invocation) -> Called {
+        let traces = Arc::new(Mutex::new(Traces::default()));
+        let result = self.result(invocation, &traces);
+        let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
+        Called {
+            result,
+            log_data: traces.log_data.take(),
+            console: std::mem::take(&mut traces.console),
+            elapsed: traces.called.map(Stopwatch::elapsed).unwrap_or_default(),
+        }
+    }
+
+    fn result(
+        &self,
+        invocation: &Invocation,
+        traces: &Arc<Mutex<Traces>>,
+    ) -> Result<Option<serde_json::Value>, FunctionError> {
         let runtime = Runtime::new().map_err(engine_failure)?;
         runtime.set_memory_limit(MEMORY_LIMIT_BYTES);
         runtime.set_max_stack_size(STACK_LIMIT_BYTES);
@@ -119,18 +142,12 @@ impl FunctionCode {
         let time_limit = invocation.time_limit;
         runtime.set_interrupt_handler(Some(Box::new(move || stopwatch.elapsed() > time_limit)));
         let context = new_context(&runtime)?;
-        let traces = Arc::new(Mutex::new(Traces::default()));
         let result = context
-            .with(|ctx| run(&ctx, &self.source, invocation, &traces).catch(&ctx).map_err(|error| error.to_string()));
-        let mut traces = traces.lock().unwrap_or_else(PoisonError::into_inner);
-        if !traces.console.is_empty() {
-            tracing::debug!(output = traces.console, "console of the edge function");
-        }
+            .with(|ctx| run(&ctx, &self.source, invocation, traces).catch(&ctx).map_err(|error| error.to_string()));
         match result {
             Ok(text) => {
                 let value = text.map(|text| serde_json::from_str(&text)).transpose();
-                let value = value.map_err(|error| FunctionError::Failed(error.to_string()))?;
-                Ok(Returned { value, log_data: traces.log_data.take() })
+                value.map_err(|error| FunctionError::Failed(error.to_string()))
             }
             Err(_) if stopwatch.elapsed() > time_limit => Err(FunctionError::TimeLimit(time_limit)),
             Err(message) => Err(FunctionError::Failed(message)),
@@ -175,6 +192,7 @@ fn run(
     promise.finish::<()>()?;
     let handler: Value<'_> = module.get("handler")?;
     let call = (handler, invocation.event.as_str(), invocation.raw_query.as_str());
+    traces.lock().unwrap_or_else(PoisonError::into_inner).called = Some(Stopwatch::start());
     invoke.call::<_, Promise<'_>>(call)?.finish()
 }
 
@@ -194,9 +212,9 @@ fn host<'js>(ctx: &Ctx<'js>, invocation: &Invocation, traces: &Arc<Mutex<Traces>
     let console = Arc::clone(traces);
     let console = move |line: String| {
         let mut traces = console.lock().unwrap_or_else(PoisonError::into_inner);
-        if traces.console.len() + line.len() < CONSOLE_MAX_BYTES {
-            traces.console.push_str(&line);
-            traces.console.push('\n');
+        traces.console_bytes += line.len() + 1;
+        if traces.console_bytes <= CONSOLE_MAX_BYTES {
+            traces.console.push(line);
         }
     };
     host.set("console", Function::new(ctx.clone(), console)?)?;
@@ -227,20 +245,10 @@ fn decode(text: String, encoding: String) -> Vec<u8> {
     }
 }
 
-/// SHA-256, or HMAC with it if there is a key (RFC 2104). The bootstrap asks for no other algorithm.
+/// SHA-256, or HMAC with it if there is a key. The bootstrap asks for no other algorithm.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands over owned values")]
 fn hash(_algorithm: String, key: Option<Vec<u8>>, data: Vec<u8>) -> Vec<u8> {
-    const BLOCK: usize = 64;
-    let Some(key) = key else { return Sha256::digest(&data).to_vec() };
-    let key = if key.len() > BLOCK { Sha256::digest(&key).to_vec() } else { key };
-    let pad = |filler: u8| -> Vec<u8> {
-        (0..BLOCK).map(|index| key.get(index).copied().unwrap_or_default() ^ filler).collect()
-    };
-    let inner = Sha256::digest([pad(0x36), data].concat());
-    Sha256::digest([pad(0x5c).as_slice(), inner.as_slice()].concat()).to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    key.map_or_else(|| sha256(&data), |key| hmac_sha256(&key, &data))
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 use expect_test::expect;
+use serde_json::Value;
 
 use super::*;
+use crate::emulator::log_form::{LogForm, V2Format};
+
+fn json(record: &Record) -> String {
+    LogForm::standard_v2(V2Format::Json).line(record).expect("a log of requests")
+}
 
 #[test]
 fn a_record_has_cloudfronts_names_and_strings() {
@@ -36,8 +42,8 @@ fn a_record_has_cloudfronts_names_and_strings() {
             .to_owned(),
         ..Record::default()
     };
-    let line = record.to_line();
-    assert!(line.ends_with("}\n"));
+    let line = json(&record);
+    assert!(line.ends_with('}'));
     expect![[r#"
         {"date":"2026-09-14",
         "time":"10:15:30",
@@ -51,6 +57,7 @@ fn a_record_has_cloudfronts_names_and_strings() {
         "cs(Referer)":"-",
         "cs(User-Agent)":"Mozilla/5.0%20(X11)",
         "cs-uri-query":"limit=5",
+        "cs(Cookie)":"-",
         "x-edge-result-type":"Miss",
         "x-edge-request-id":"Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==",
         "x-host-header":"shop.example.com",
@@ -62,6 +69,8 @@ fn a_record_has_cloudfronts_names_and_strings() {
         "ssl-cipher":"TLS_AES_128_GCM_SHA256",
         "x-edge-response-result-type":"Miss",
         "cs-protocol-version":"HTTP/1.1",
+        "fle-status":"-",
+        "fle-encrypted-fields":"-",
         "c-port":"52814",
         "time-to-first-byte":"0.171",
         "x-edge-detailed-result-type":"Miss",
@@ -77,14 +86,14 @@ fn a_record_has_cloudfronts_names_and_strings() {
         "asn":"64496",
         "viewer-request-log-data":"rs1;00-09d64ae8d7628a6968e3f996796f3f63-2184743dd888b4f1-03;-;1789380930295;0;-;-",
         "viewer-response-log-data":"-",
-        "DistributionId":"EDFDVBD6EXAMPLE"}
-    "#]]
+        "DistributionId":"EDFDVBD6EXAMPLE",
+        "connection-id":"FRA60-P4-52814"}"#]]
     .assert_eq(&line.replace("\",\"", "\",\n\""));
 }
 
 #[test]
 fn what_is_missing_is_a_dash_and_no_status_is_000() {
-    let line = Record { protocol: "http", ..Record::default() }.to_line();
+    let line = json(&Record { protocol: "http", ..Record::default() });
     let record: Value = serde_json::from_str(&line).expect("JSON");
     for name in ["origin-fbl", "ssl-protocol", "cs(Referer)", "viewer-request-log-data", "sc-content-len"] {
         assert_eq!(record[name], "-", "{name}");
@@ -96,10 +105,10 @@ fn what_is_missing_is_a_dash_and_no_status_is_000() {
 #[test]
 fn encoding_and_cutting() {
     assert_eq!(encode("a b\"%~é|;=:._-/?&+(),"), "a%20b%22%25%7E%C3%A9%7C;=:._-/?&+(),");
-    assert_eq!(custom_data(&"x".repeat(801)).len(), 800);
+    assert_eq!(cut("x".repeat(801), 800).len(), 800);
     // An escape that would be cut is left out whole.
     for length in 797..=800 {
-        let cut = custom_data(&format!("{} and more", "x".repeat(length)));
+        let cut = cut(encode(&format!("{} and more", "x".repeat(length))), 800);
         let expected = if length == 797 { "x".repeat(797) + "%20" } else { "x".repeat(length) };
         assert_eq!(cut, expected);
     }

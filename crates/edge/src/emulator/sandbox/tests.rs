@@ -13,15 +13,19 @@ fn invocation(event: &Json) -> Invocation {
 }
 
 /// Runs the body of a handler, with the default event.
-fn run_body(body: &str) -> Result<Returned, FunctionError> {
+fn call_body(body: &str) -> Called {
     let code = format!(
         "import cf from 'cloudfront'; import qs from 'querystring'; import crypto from 'crypto';\nfunction handler(event) {{ {body} }}"
     );
-    FunctionCode::new(&code)?.call(&invocation(&json!({"request": {"headers": {}}})))
+    FunctionCode::new(&code).expect("valid code").call(&invocation(&json!({"request": {"headers": {}}})))
+}
+
+fn run_body(body: &str) -> Result<Json, FunctionError> {
+    call_body(body).result.map(Option::unwrap_or_default)
 }
 
 fn value_of(expression: &str) -> Json {
-    run_body(&format!("return {expression};")).expect("the function runs").value.unwrap_or_default()
+    run_body(&format!("return {expression};")).expect("the function runs")
 }
 
 #[test]
@@ -47,7 +51,7 @@ fn there_is_no_way_from_text_to_code() {
         "[].map.constructor('return 1')()",
     ] {
         let outcome = run_body(&format!("try {{ return {attempt}; }} catch (e) {{ return 'refused'; }}"));
-        assert_eq!(outcome.expect("the function runs").value, Some(json!("refused")), "{attempt}");
+        assert_eq!(outcome, Ok(json!("refused")), "{attempt}");
     }
     assert_eq!(
         value_of("[typeof fetch, typeof setTimeout, typeof process, typeof host, typeof std]"),
@@ -84,17 +88,20 @@ fn queries_and_modules() {
 
 #[test]
 fn what_was_logged_last_is_the_log_data() {
-    let returned = run_body("cf.logCustomData('a'); console.log(1, 'x'); cf.logCustomData('b'); return event.request;");
-    let expected = Returned { value: Some(json!({"headers": {}})), log_data: Some("b".to_owned()) };
-    assert_eq!(returned, Ok(expected));
-    assert_eq!(run_body(""), Ok(Returned { value: None, log_data: None }));
+    let called = call_body("cf.logCustomData('a'); console.log(1, 'x'); cf.logCustomData('b'); return event.request;");
+    assert_eq!((called.result, called.log_data.as_deref()), (Ok(Some(json!({"headers": {}}))), Some("b")));
+    assert_eq!(called.console, ["1 x"]);
+    let called = call_body("console.log('before'); throw new Error('broken');");
+    assert!(matches!(called.result, Err(FunctionError::Failed(_))), "{:?}", called.result);
+    assert_eq!(called.console, ["before"], "also of a function that fails");
+    assert_eq!((call_body("").result, call_body("").log_data), (Ok(None), None));
 }
 
 #[test]
 fn handlers_may_be_async() {
     let code = "async function handler(event) { await null; return { ok: true }; }";
     let returned = FunctionCode::new(code).expect("valid code").call(&invocation(&json!({"request": {}})));
-    assert_eq!(returned.map(|returned| returned.value), Ok(Some(json!({"ok": true}))));
+    assert_eq!(returned.result, Ok(Some(json!({"ok": true}))));
 }
 
 #[test]
@@ -102,7 +109,7 @@ fn limits_end_a_function() {
     let mut endless = invocation(&json!({"request": {}}));
     endless.time_limit = Duration::from_millis(20);
     let code = FunctionCode::new("function handler() { for (;;) {} }").expect("valid code");
-    assert_eq!(code.call(&endless), Err(FunctionError::TimeLimit(endless.time_limit)));
+    assert_eq!(code.call(&endless).result, Err(FunctionError::TimeLimit(endless.time_limit)));
     let error = run_body("var all = []; for (;;) { all.push(new Array(1000).fill(1.5)); }").expect_err("out of memory");
     assert!(matches!(error, FunctionError::Failed(_)), "{error}");
     let error = run_body("function deep() { return deep() + 1; } return deep();").expect_err("out of stack");
@@ -113,7 +120,7 @@ fn limits_end_a_function() {
 #[test]
 fn code_that_is_none_is_refused_at_once() {
     for code in ["", "function handler( {", "var handle = 1;", "import x from 'fs'; function handler() {}"] {
-        let outcome = FunctionCode::new(code).and_then(|code| code.call(&invocation(&json!({"request": {}}))));
+        let outcome = FunctionCode::new(code).and_then(|code| code.call(&invocation(&json!({"request": {}}))).result);
         assert!(matches!(outcome, Err(FunctionError::Failed(_))), "{code}: {outcome:?}");
     }
 }
@@ -125,7 +132,7 @@ fn one_invocation_leaves_nothing_for_the_next() {
     );
     let code = code.expect("valid code");
     for _ in 0..2 {
-        let returned = code.call(&invocation(&json!({"request": {}}))).expect("the function runs");
-        assert_eq!(returned.value, Some(json!({"calls": 1, "x": 1})));
+        let called = code.call(&invocation(&json!({"request": {}})));
+        assert_eq!(called.result, Ok(Some(json!({"calls": 1, "x": 1}))));
     }
 }

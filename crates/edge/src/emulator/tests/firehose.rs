@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::support::{Endpoint, Origin, Reply, get};
 use crate::build::viewer_request;
 use crate::emulator::delivery::DeliveryCounts;
-use crate::emulator::{Behavior, Config, Delivery, Emulator, PROTOCOL_HEADER, Running, ViewerProtocol};
+use crate::emulator::{Behavior, Config, Delivery, Emulator, Functions, PROTOCOL_HEADER, Running, ViewerProtocol};
 use crate::settings::Settings;
 
 fn delivery(endpoint: &Endpoint) -> Delivery {
@@ -27,8 +27,12 @@ fn delivery(endpoint: &Endpoint) -> Delivery {
 
 async fn start(origin: &Origin, delivery: Delivery) -> Running {
     let function = viewer_request(&Settings::default()).expect("within the limits").code;
-    let config =
-        Config { origin: origin.url(), function: Some(function), delivery: Some(delivery), ..Config::default() };
+    let config = Config {
+        origin: origin.url(),
+        functions: Functions::viewer_request(function),
+        deliveries: vec![delivery],
+        ..Config::default()
+    };
     Emulator::start(config).await.expect("the emulator starts")
 }
 
@@ -57,7 +61,7 @@ async fn records_arrive_in_firehoses_format() {
     let rest = endpoint.batch().await;
     assert_eq!(rest.records.len(), 1, "the rest is flushed");
     assert_ne!(rest.request_id, full.request_id);
-    assert_eq!(summary.delivery, Some(DeliveryCounts { posted: 3, delivered: 3, ..DeliveryCounts::default() }));
+    assert_eq!(summary.deliveries, [DeliveryCounts { posted: 3, delivered: 3, ..DeliveryCounts::default() }]);
     for (record, entry) in full.records.iter().chain(&rest.records).zip(&summary.ledger) {
         check_record(record);
         assert_eq!(record["x-edge-request-id"], entry.request_id);
@@ -108,9 +112,9 @@ async fn what_is_logged_becomes_the_viewers_spans() {
     };
     let config = Config {
         origin: origin.url(),
-        function: Some(function),
+        functions: Functions::viewer_request(function),
         behaviors: vec![behavior],
-        delivery: Some(Delivery { max_records: 100, ..delivery(&endpoint) }),
+        deliveries: vec![Delivery { max_records: 100, ..delivery(&endpoint) }],
         ..Config::default()
     };
     let running = Emulator::start(config).await.expect("the emulator starts");
@@ -161,8 +165,8 @@ async fn a_batch_is_tried_again_with_its_id_until_it_is_named() {
         let again = endpoint.batch().await;
         assert_eq!((again.status, &again.request_id, &again.records), (expected, &first.request_id, &first.records));
     }
-    let counts = running.shutdown().await.delivery;
-    assert_eq!(counts, Some(DeliveryCounts { posted: 2, delivered: 2, failed_tries: 4, ..DeliveryCounts::default() }));
+    let counts = running.shutdown().await.deliveries;
+    assert_eq!(counts, [DeliveryCounts { posted: 2, delivered: 2, failed_tries: 4, ..DeliveryCounts::default() }]);
     assert!(endpoint.rest().is_empty());
 }
 
@@ -171,9 +175,9 @@ async fn a_413_is_final() {
     let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Status(413)]).await);
     let running = start(&origin, delivery(&endpoint)).await;
     visit(&running, 3).await;
-    let counts = running.shutdown().await.delivery;
+    let counts = running.shutdown().await.deliveries;
     let expected = DeliveryCounts { posted: 3, delivered: 1, failed: 2, failed_tries: 1, ..DeliveryCounts::default() };
-    assert_eq!(counts, Some(expected));
+    assert_eq!(counts, [expected]);
     assert_eq!(endpoint.rest().len(), 2);
 }
 
@@ -183,7 +187,7 @@ async fn a_batch_is_given_up_after_the_retry_duration() {
     let delivery = Delivery { retry_duration: Duration::from_millis(30), ..delivery(&endpoint) };
     let running = start(&origin, delivery).await;
     visit(&running, 2).await;
-    let counts = running.shutdown().await.delivery.expect("it delivers");
+    let counts = running.shutdown().await.deliveries[0];
     assert_eq!((counts.delivered, counts.failed), (0, 2));
     assert!(counts.failed_tries >= 1, "{counts:?}");
 }
@@ -195,8 +199,8 @@ async fn silence_counts_as_a_failed_try() {
     let running = start(&origin, delivery).await;
     visit(&running, 2).await;
     assert_eq!(endpoint.batch().await.request_id, endpoint.batch().await.request_id);
-    let counts = running.shutdown().await.delivery;
-    assert_eq!(counts, Some(DeliveryCounts { posted: 2, delivered: 2, failed_tries: 1, ..DeliveryCounts::default() }));
+    let counts = running.shutdown().await.deliveries;
+    assert_eq!(counts, [DeliveryCounts { posted: 2, delivered: 2, failed_tries: 1, ..DeliveryCounts::default() }]);
 }
 
 #[tokio::test]
@@ -205,7 +209,7 @@ async fn shutdown_ends_although_the_endpoint_is_gone() {
     let delivery = Delivery { drain: Duration::from_millis(50), ..delivery(&endpoint) };
     let running = start(&origin, delivery).await;
     visit(&running, 3).await;
-    let counts = running.shutdown().await.delivery.expect("it delivers");
+    let counts = running.shutdown().await.deliveries[0];
     assert_eq!((counts.posted, counts.delivered, counts.failed), (3, 0, 3));
 }
 
@@ -218,7 +222,7 @@ async fn a_full_queue_drops_and_counts() {
     visit(&running, 1).await;
     endpoint.batch().await;
     visit(&running, 3).await;
-    let counts = running.shutdown().await.delivery.expect("it delivers");
+    let counts = running.shutdown().await.deliveries[0];
     assert_eq!((counts.posted, counts.dropped, counts.failed), (4, 2, 2));
 }
 

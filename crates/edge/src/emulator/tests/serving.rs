@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::support::{Origin, get};
 use crate::build::viewer_request;
 use crate::emulator::{
-    Behavior, CLASS_HEADER, Config, Emulator, LedgerEntry, PROTOCOL_HEADER, ResultType, Running, ViewerProtocol,
+    Behavior, CLASS_HEADER, Config, Emulator, Functions, LedgerEntry, PROTOCOL_HEADER, ResultType, Running,
+    ViewerProtocol,
 };
 use crate::settings::Settings;
 
@@ -22,12 +23,13 @@ fn built() -> String {
 }
 
 async fn start(origin: &Origin) -> Running {
-    let config = Config { origin: origin.url(), function: Some(built()), ..Config::default() };
+    let config = Config { origin: origin.url(), functions: Functions::viewer_request(built()), ..Config::default() };
     Emulator::start(config).await.expect("the emulator starts")
 }
 
 async fn with_function(origin: &Origin, code: &str) -> Running {
-    let config = Config { origin: origin.url(), function: Some(code.to_owned()), ..Config::default() };
+    let config =
+        Config { origin: origin.url(), functions: Functions::viewer_request(code.to_owned()), ..Config::default() };
     Emulator::start(config).await.expect("the emulator starts")
 }
 
@@ -165,7 +167,8 @@ async fn error_statuses_are_errors() {
 #[tokio::test]
 async fn an_origin_that_is_not_there_is_a_502() {
     let gone = TcpListener::bind("127.0.0.1:0").await.expect("a free port").local_addr().expect("a bound address");
-    let config = Config { origin: format!("http://{gone}"), function: Some(built()), ..Config::default() };
+    let config =
+        Config { origin: format!("http://{gone}"), functions: Functions::viewer_request(built()), ..Config::default() };
     let running = Emulator::start(config).await.expect("the emulator starts");
     let (status, headers, _) = visit(&running, "/").await;
     assert_eq!(
@@ -182,7 +185,7 @@ async fn an_origin_that_does_not_answer_is_a_504() {
     let origin = Origin::start().await;
     let config = Config {
         origin: origin.url(),
-        function: Some(built()),
+        functions: Functions::viewer_request(built()),
         origin_response_timeout: Duration::from_millis(50),
         ..Config::default()
     };
@@ -253,7 +256,7 @@ async fn plain_http_is_redirected_or_refused() {
     };
     let config = Config {
         origin: origin.url(),
-        function: Some(built()),
+        functions: Functions::viewer_request(built()),
         behaviors: vec![
             behavior("/redirect*", ViewerProtocol::RedirectToHttps),
             behavior("/only/*", ViewerProtocol::HttpsOnly),
@@ -322,7 +325,11 @@ async fn a_function_that_breaks_the_header_rules_is_a_502() {
 #[tokio::test]
 async fn what_cannot_start_says_why() {
     let origin = || "http://127.0.0.1:9".to_owned();
-    let function = Config { origin: origin(), function: Some("function other() {}".to_owned()), ..Config::default() };
+    let function = Config {
+        origin: origin(),
+        functions: Functions::viewer_request("function other() {}".to_owned()),
+        ..Config::default()
+    };
     let error = Emulator::start(function).await.expect_err("no handler");
     assert_eq!(error.to_string(), "the viewer-request function cannot be used");
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -6,7 +6,7 @@ use rootspan_model::log_payload::LogPayload;
 use serde_json::{Map, Value, json};
 
 use crate::build::viewer_request;
-use crate::emulator::sandbox::{FunctionCode, Invocation, Returned};
+use crate::emulator::sandbox::{Called, FunctionCode, Invocation};
 use crate::settings::Settings;
 
 const START: u64 = 1_789_380_930_295;
@@ -25,8 +25,8 @@ fn run(function: &FunctionCode, event: &Value) -> (Value, Option<String>) {
         edge_location: "null".to_owned(),
         time_limit: Duration::from_secs(10),
     };
-    let Returned { value, log_data } = function.call(&invocation).expect("the function never fails");
-    (value.expect("it returns a request"), log_data)
+    let Called { result, log_data, .. } = function.call(&invocation);
+    (result.expect("the function never fails").expect("it returns a request"), log_data)
 }
 
 fn event(request_id: &str, headers: &Value) -> Value {
