@@ -8,6 +8,7 @@ use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::payload::Payload;
 
 use crate::budget::{Budget, Reservation};
+use crate::context::ClientContext;
 
 /// Clones share the bytes and the reservation, which is given back when the last clone is dropped: whoever holds bytes
 /// of a batch holds the batch. The one exception is the store, whose tail keeps the bytes after it has answered; the
@@ -16,6 +17,8 @@ use crate::budget::{Budget, Reservation};
 pub(crate) struct Batch {
     payload: Payload,
     _reservation: Arc<Reservation>,
+    /// Whom it comes from, as long as processors may ask.
+    client: Option<Arc<ClientContext>>,
 }
 
 impl Batch {
@@ -26,7 +29,7 @@ impl Batch {
         let reservation = Arc::new(reservation);
         #[cfg(test)]
         crate::simulation::memory::watch(payload.bytes(), &reservation);
-        Self { payload, _reservation: reservation }
+        Self { payload, _reservation: reservation, client: None }
     }
 
     /// All of `batches`, which are of one signal, as one; `None` if the budget has no room for it or it is too long.
@@ -35,6 +38,16 @@ impl Batch {
         let reservation = budget.try_reserve(length as u64).ok()?;
         let payloads: Vec<&Payload> = batches.iter().map(|batch| &batch.payload).collect();
         Some(Self::new(Payload::concatenate(&payloads).ok()?, reservation))
+    }
+
+    /// The same, from this client.
+    pub(crate) fn of_client(self, client: Option<Arc<ClientContext>>) -> Self {
+        Self { client, ..self }
+    }
+
+    /// Whom it comes from, if that is known and still of use.
+    pub(crate) const fn client(&self) -> Option<&Arc<ClientContext>> {
+        self.client.as_ref()
     }
 
     /// What it holds. A clone of it must not outlive the batch.

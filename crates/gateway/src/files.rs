@@ -49,6 +49,11 @@ pub(crate) fn read_hosts(path: &Path, name: &str) -> Vec<std::net::IpAddr> {
     text.lines().filter_map(address).collect()
 }
 
+/// Removes a file.
+pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
+    std::fs::remove_file(path)
+}
+
 /// The memory that this process's control group allows; `None` without a limit.
 pub(crate) fn control_group_memory_limit() -> Option<u64> {
     // Version 2, then version 1; a container sees its own group at the top.

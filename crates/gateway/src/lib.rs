@@ -12,6 +12,7 @@ pub mod budget;
 pub mod clock;
 pub mod config;
 pub mod connectors;
+mod context;
 pub mod exporters;
 pub mod extensions;
 mod files;

@@ -1,6 +1,7 @@
 //! The types of single values: each parses at the edge, once, and says in one sentence what it wants.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::decode::{Decode, Table};
@@ -44,6 +45,41 @@ impl fmt::Display for Endpoint {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// Where an OTLP server listens: the network, or a socket in the file system (`transport: unix`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host and port.
+    Tcp(Endpoint),
+    /// Path of a socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(endpoint) => endpoint.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// `transport` of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The network.
+    Tcp,
+    /// A socket in the file system.
+    Unix,
+}
+
+impl Decode for Transport {
+    const KIND: &'static str = "tcp or unix";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        choice(node, problems, &[("tcp", Self::Tcp), ("tcp4", Self::Tcp), ("tcp6", Self::Tcp), ("unix", Self::Unix)])
     }
 }
 
@@ -111,6 +147,18 @@ impl Decode for Endpoint {
             return None;
         }
         parsed(node, problems, Self::parse)
+    }
+}
+
+impl Decode for ListenAddress {
+    const KIND: &'static str = "an address such as 127.0.0.1:4317, or the path of a socket";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let text = scalar(node, Self::KIND, problems)?.text.trim();
+        if text.starts_with(['/', '.']) {
+            return Some(Self::Unix(PathBuf::from(text)));
+        }
+        Endpoint::decode(node, problems).map(Self::Tcp)
     }
 }
 

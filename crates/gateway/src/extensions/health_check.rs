@@ -12,7 +12,7 @@ use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
 use crate::config::values::Endpoint;
-use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer, text};
+use crate::net::http::{self as net_http, Answer, Settings, answer, text};
 use crate::net::listen::Listener;
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
@@ -122,7 +122,7 @@ pub(crate) fn start(
                     }
                 }
             };
-            net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, handle).await;
+            net_http::serve(accepted.stream, stop, Settings::default(), handle).await;
         }
     };
     tasks::start("health check", listener.run("health check connection", stop.clone(), serve))

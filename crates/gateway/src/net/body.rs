@@ -46,12 +46,17 @@ impl From<DecompressError> for BodyError {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub(crate) async fn collect<B>(body: B, limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer, BodyError>
+/// Reads a whole body of at most `limit` bytes within `time`.
+pub(crate) async fn collect<B>(
+    body: B,
+    limit: usize,
+    budget: &Arc<Budget>,
+    time: Duration,
+) -> Result<PaidBuffer, BodyError>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    match tokio::time::timeout(BODY_TIMEOUT, collect_patiently(body, limit, budget)).await {
+    match tokio::time::timeout(time, collect_patiently(body, limit, budget)).await {
         Ok(collected) => collected,
         Err(_) => Err(BodyError::Broken),
     }

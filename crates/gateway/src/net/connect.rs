@@ -17,8 +17,10 @@ use super::resolve::Resolver;
 use super::stream::{Plain, Stream};
 use super::tls::client::TlsClient;
 
-/// One address has so long to answer; a host that is gone says nothing.
+/// The only address, or the last of several, has so long to answer; a host that is gone says nothing.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An address before the last: the next one is to be tried within the time that an attempt usually has (5 s).
+const EARLY_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The TLS handshake has so long.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,18 +37,25 @@ impl Connector {
         Self { resolver, tls }
     }
 
-    /// Connects to the first address of `host` that answers.
-    pub(crate) async fn connect(&self, host: &str, port: u16) -> io::Result<Stream> {
+    /// Connects to the first address of `host` that answers; also says which.
+    pub(crate) async fn connect(&self, host: &str, port: u16) -> io::Result<(Stream, SocketAddr)> {
         let host = host.trim_matches(['[', ']']);
         let addresses = self.resolver.addresses(host, port).await?;
         let mut failure = None;
-        for address in addresses {
-            match connect_to(address).await {
-                Ok(stream) => return self.secure(host, stream).await,
+        for (index, address) in addresses.iter().enumerate() {
+            let is_last = index + 1 == addresses.len();
+            match connect_to(*address, if is_last { CONNECT_TIMEOUT } else { EARLY_CONNECT_TIMEOUT }).await {
+                Ok(stream) => return Ok((self.secure(host, stream).await?, *address)),
                 Err(error) => failure = Some(error),
             }
         }
         Err(failure.unwrap_or_else(|| io::Error::other("the name has no address")))
+    }
+
+    /// Whether `host` has this address now. A look-up that fails says nothing against it.
+    pub(crate) async fn still_leads_to(&self, host: &str, address: SocketAddr) -> bool {
+        let addresses = self.resolver.addresses(host.trim_matches(['[', ']']), address.port()).await;
+        addresses.map_or(true, |addresses| addresses.contains(&address))
     }
 
     async fn secure(&self, host: &str, stream: Plain) -> io::Result<Stream> {
@@ -58,8 +67,8 @@ impl Connector {
     }
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<Plain> {
-    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+async fn connect_to(address: SocketAddr, limit: Duration) -> io::Result<Plain> {
+    match tokio::time::timeout(limit, TcpStream::connect(address)).await {
         Ok(stream) => {
             let stream = stream?;
             // A socket that refuses the option still works.
@@ -128,7 +137,7 @@ impl tower_service::Service<Uri> for Connector {
         Box::pin(async move {
             let host = uri.host().ok_or_else(|| io::Error::other("the address has no host"))?;
             let default_port = if connector.tls.is_some() { 443 } else { 80 };
-            let stream = connector.connect(host, uri.port_u16().unwrap_or(default_port)).await?;
+            let (stream, _) = connector.connect(host, uri.port_u16().unwrap_or(default_port)).await?;
             Ok(Pooled(TokioIo::new(stream)))
         })
     }

@@ -94,6 +94,9 @@ impl Decode for Algorithm {
 
 impl Decode for Algorithms {
     const KIND: &'static str = "a list of encodings";
+    const STRUCTURED: bool = true;
+    const LIST: bool = true;
+    const OPTIONAL: bool = true;
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         let names = Vec::<Algorithm>::decode(node, problems)?;

@@ -3,17 +3,19 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::stop::Stop;
 use super::stream::{Accepted, Plain, Stream};
 use super::tls::ServerTlsConfig;
 use super::tls::server::TlsServer;
-use crate::config::values::Endpoint;
+use crate::config::values::{Endpoint, ListenAddress};
+use crate::files;
 use crate::tasks::TaskGroup;
 
 /// Connections that one listener serves at once; further ones wait in the kernel's queue.
@@ -67,26 +69,51 @@ pub enum ListenError {
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    listener: TcpListener,
-    address: SocketAddr,
+    socket: Socket,
     tls: Option<TlsServer>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener, SocketAddr),
+    Unix { listener: UnixListener, _path: OwnPath },
+}
+
+/// A socket's path, which goes with it.
+#[derive(Debug)]
+struct OwnPath(PathBuf);
+
+impl Drop for OwnPath {
+    fn drop(&mut self) {
+        // Whoever comes next would find a socket that nobody listens on, and removes it.
+        drop(files::remove(&self.0));
+    }
 }
 
 impl Listener {
     /// Listens on `endpoint`. `what` and the configuration `key` are for the message if it cannot.
     pub(crate) async fn bind(endpoint: &Endpoint, what: &str, key: &str) -> Result<Self, ListenError> {
-        bind(endpoint).await.map_err(|error| {
-            let (what, endpoint, key) = (what.to_owned(), endpoint.to_string(), key.to_owned());
-            match error.kind() {
-                io::ErrorKind::AddrInUse => ListenError::InUse { what, endpoint, key },
-                _ => ListenError::Other { what, endpoint, reason: error.to_string(), key },
-            }
-        })
+        let bound = bind(endpoint).await.map_err(|error| not_listening(&error, what, endpoint, key))?;
+        Ok(Self { socket: bound, tls: None })
     }
 
-    /// The address, with the port that the system chose if the configured one is 0.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    /// The same where a socket in the file system may be meant.
+    pub(crate) async fn bind_any(address: &ListenAddress, what: &str, key: &str) -> Result<Self, ListenError> {
+        match address {
+            ListenAddress::Tcp(endpoint) => Self::bind(endpoint, what, key).await,
+            ListenAddress::Unix(path) => {
+                let bound = bind_unix(path).await.map_err(|error| not_listening(&error, what, address, key))?;
+                Ok(Self { socket: bound, tls: None })
+            }
+        }
+    }
+
+    /// The address, with the port that the system chose if the configured one is 0; `None` of a Unix socket.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(_, address) => Some(*address),
+            Socket::Unix { .. } => None,
+        }
     }
 
     /// Serves under TLS if there is a section `tls` under `key`. `protocols` are those of ALPN.
@@ -121,16 +148,16 @@ impl Listener {
             tokio::select! {
                 () = stop.stopped() => break,
                 () = connections.ended(), if connections.len() > 0 => {}
-                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                accepted = self.socket.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                     Ok((stream, peer)) => {
-                        let (stream, serve) = (plain(stream), Arc::clone(&serve));
+                        let serve = Arc::clone(&serve);
                         match self.tls.clone() {
-                            None => connections.start(serve(Accepted { stream: Stream::Plain(stream), peer: Some(peer) })),
+                            None => connections.start(serve(Accepted { stream: Stream::Plain(stream), peer })),
                             Some(tls) => {
                                 let (stop, handshakes) = (stop.clone(), Arc::clone(&handshakes));
                                 connections.start(async move {
                                     if let Some(stream) = handshake(&tls, stream, &handshakes, stop).await {
-                                        serve(Accepted { stream, peer: Some(peer) }).await;
+                                        serve(Accepted { stream, peer }).await;
                                     }
                                 });
                             }
@@ -143,8 +170,29 @@ impl Listener {
                 },
             }
         }
-        drop(self.listener);
+        drop(self.socket);
         connections.join().await;
+    }
+}
+
+impl Socket {
+    /// Cancel-safe.
+    async fn accept(&self) -> io::Result<(Plain, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener, _) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((plain(stream), Some(peer)))
+            }
+            Self::Unix { listener, .. } => Ok((Plain::Unix(listener.accept().await?.0), None)),
+        }
+    }
+}
+
+fn not_listening(error: &io::Error, what: &str, endpoint: &dyn std::fmt::Display, key: &str) -> ListenError {
+    let (what, endpoint, key) = (what.to_owned(), endpoint.to_string(), key.to_owned());
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { what, endpoint, key },
+        _ => ListenError::Other { what, endpoint, reason: error.to_string(), key },
     }
 }
 
@@ -176,7 +224,24 @@ async fn handshake(tls: &TlsServer, stream: Plain, handshakes: &Semaphore, mut s
     }
 }
 
-async fn bind(endpoint: &Endpoint) -> io::Result<Listener> {
+/// A path at which nobody listens any more is left over from a process that was killed: it is taken over.
+async fn bind_unix(path: &Path) -> io::Result<Socket> {
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_over(path).await => {
+            files::remove(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    Ok(Socket::Unix { listener, _path: OwnPath(path.to_owned()) })
+}
+
+async fn is_left_over(path: &Path) -> bool {
+    let connected = UnixStream::connect(path).await;
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+async fn bind(endpoint: &Endpoint) -> io::Result<Socket> {
     let listener = if endpoint.host.is_empty() {
         // Every address: both families if the system has version 6.
         match TcpListener::bind(("::", endpoint.port)).await {
@@ -194,5 +259,5 @@ async fn bind(endpoint: &Endpoint) -> io::Result<Listener> {
         TcpListener::bind(first).await?
     };
     let address = listener.local_addr()?;
-    Ok(Listener { listener, address, tls: None })
+    Ok(Socket::Tcp(listener, address))
 }

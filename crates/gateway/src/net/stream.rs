@@ -15,7 +15,6 @@ pub(crate) struct Accepted {
     /// The bytes.
     pub(crate) stream: Stream,
     /// Who is at the other end; a Unix socket does not tell.
-    #[expect(dead_code, reason = "actions with `from_context` will read it")]
     pub(crate) peer: Option<SocketAddr>,
 }
 
@@ -32,7 +31,6 @@ pub(crate) enum Stream {
 #[derive(Debug)]
 pub(crate) enum Plain {
     Tcp(TcpStream),
-    #[expect(dead_code, reason = "`transport: unix` will make it")]
     Unix(UnixStream),
 }
 

@@ -24,6 +24,7 @@ use crate::config::decode::Decode;
 use crate::config::node::Node;
 use crate::config::problems::{Position, Problems};
 use crate::config::values::choice;
+use crate::context::{ClientContext, ContextKey};
 
 config! {
     /// One action on attributes.
@@ -36,12 +37,15 @@ config! {
         value: Option<AnyConfig>,
         /// Another attribute whose value they write; without it they do nothing.
         from_attribute: String = "",
+        /// What they write of the client: `client.address`, `metadata.NAME` (the receiver needs `include_metadata`) or
+        /// `auth.username`; where it is not known they do nothing.
+        from_context: String = "",
         /// For `extract`: the expression whose named groups become attributes; for `delete` and `hash`: further keys.
         pattern: Option<Pattern>,
         /// For `convert`: the type that the value gets.
         converted_type: Option<ConvertedType>,
     }
-    known { "from_context", "default_value" }
+    known { "default_value" }
 }
 
 /// What an action does.
@@ -114,6 +118,7 @@ pub(crate) enum Action {
 pub(crate) enum Source {
     Value(AnyConfig),
     Attribute(String),
+    Context(ContextKey),
 }
 
 /// Checks and resolves written actions; every mistake is added to `problems`.
@@ -129,7 +134,7 @@ pub(crate) fn resolve(written: &[ActionConfig], position: &Position, problems: &
 }
 
 fn resolve_one(config: &ActionConfig) -> Result<Action, &'static str> {
-    let has_source = config.value.is_some() || !config.from_attribute.is_empty();
+    let has_source = config.value.is_some() || !config.from_attribute.is_empty() || !config.from_context.is_empty();
     let takes_pattern = matches!(config.action, ActionKind::Delete | ActionKind::Hash | ActionKind::Extract);
     let by_pattern = matches!(config.action, ActionKind::Delete | ActionKind::Hash) && config.pattern.is_some();
     let writes = matches!(config.action, ActionKind::Insert | ActionKind::Update | ActionKind::Upsert);
@@ -141,9 +146,9 @@ fn resolve_one(config: &ActionConfig) -> Result<Action, &'static str> {
     }
     if writes != has_source {
         return Err(if writes {
-            "it needs `value` or `from_attribute`"
+            "it needs `value`, `from_attribute` or `from_context`"
         } else {
-            "it has no `value` and no `from_attribute`"
+            "it has no `value`, no `from_attribute` and no `from_context`"
         });
     }
     if (config.action == ActionKind::Convert) != config.converted_type.is_some() {
@@ -153,10 +158,11 @@ fn resolve_one(config: &ActionConfig) -> Result<Action, &'static str> {
     let pattern = config.pattern.clone();
     match config.action {
         ActionKind::Insert | ActionKind::Update | ActionKind::Upsert => {
-            let source = match (&config.value, config.from_attribute.as_str()) {
-                (Some(value), "") => Source::Value(value.clone()),
-                (None, from) => Source::Attribute(from.to_owned()),
-                (Some(_), _) => return Err("it has both `value` and `from_attribute`"),
+            let source = match (&config.value, config.from_attribute.as_str(), config.from_context.as_str()) {
+                (Some(value), "", "") => Source::Value(value.clone()),
+                (None, from, "") => Source::Attribute(from.to_owned()),
+                (None, "", key) => Source::Context(ContextKey::parse(key)?),
+                _ => return Err("it has more than one of `value`, `from_attribute` and `from_context`"),
             };
             let (if_absent, if_present) = (config.action != ActionKind::Update, config.action != ActionKind::Insert);
             Ok(Action::Write { key, source, if_absent, if_present })
@@ -180,8 +186,8 @@ fn resolve_one(config: &ActionConfig) -> Result<Action, &'static str> {
 }
 
 impl Action {
-    /// Does it.
-    pub(crate) fn apply<'a>(&'a self, attributes: &mut AttributeEdits<'a>) {
+    /// Does it to what comes from `client`.
+    pub(crate) fn apply<'a>(&'a self, attributes: &mut AttributeEdits<'a>, client: Option<&ClientContext>) {
         match self {
             Self::Write { key, source, if_absent, if_present } => {
                 let is_present = attributes.get(key).is_some();
@@ -189,6 +195,11 @@ impl Action {
                     match source {
                         Source::Value(value) => value.with_value(|value| attributes.set(key, value)),
                         Source::Attribute(from) => _ = attributes.copy(key, from),
+                        Source::Context(from) => {
+                            if let Some(text) = client.and_then(|client| client.value(from)) {
+                                attributes.set(key, Value::String(&text));
+                            }
+                        }
                     }
                 }
             }

@@ -11,6 +11,7 @@ use crate::config;
 use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::{Position, Problems};
+use crate::context::ClientContext;
 
 config! {
     /// Actions on the attributes of spans, log records or data points.
@@ -83,11 +84,12 @@ impl Attributes {
         resource: &AttributeEdits<'a>,
         scope: &Scope<'a>,
         span: &mut SpanEdits<'a>,
+        client: Option<&ClientContext>,
     ) -> Fate {
         let is_included = self.include.as_ref().is_none_or(|include| include.matches(resource, scope, span));
         let is_excluded = self.exclude.as_ref().is_some_and(|exclude| exclude.matches(resource, scope, span));
         if is_included && !is_excluded {
-            self.actions.iter().for_each(|action| action.apply(&mut span.attributes));
+            self.actions.iter().for_each(|action| action.apply(&mut span.attributes, client));
         }
         Fate::Keep
     }

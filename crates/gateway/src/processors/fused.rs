@@ -18,6 +18,7 @@ use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted};
 use crate::config::components::Processor as ProcessorConfig;
 use crate::config::problems::{Position, Problems};
+use crate::context::ClientContext;
 use crate::ledger::{RefusalReason, Removal};
 use crate::runtime::pipeline::Item;
 
@@ -69,7 +70,8 @@ impl Fused {
         let payload = batch.payload();
         let length = payload.bytes().len() + GROWTH_BYTES;
         let mut reservation = self.budget.try_reserve(length as u64).map_err(|Exhausted| Refusal::memory_limit())?;
-        let mut edited = edit(payload, Vec::with_capacity(length), &mut Pass { stages: &self.stages });
+        let mut pass = Pass { stages: &self.stages, client: batch.client().map(Arc::as_ref) };
+        let mut edited = edit(payload, Vec::with_capacity(length), &mut pass);
         let Some(mut request) = edited.request.take() else { return Ok((None, edited)) };
         // A batch that was cut down must not hold the room of the whole.
         if request.capacity() / 2 > request.len() {
@@ -80,7 +82,8 @@ impl Fused {
             let message = format!("the processors made a request that cannot be read: {error}");
             Refusal::never(RefusalReason::TooLarge, message)
         })?;
-        Ok((Some(Batch::new(edited_payload, reservation)), edited))
+        let new = Batch::new(edited_payload, reservation).of_client(batch.client().cloned());
+        Ok((Some(new), edited))
     }
 }
 
@@ -111,13 +114,14 @@ impl Processor for Fused {
 /// One pass over one batch.
 struct Pass<'a> {
     stages: &'a [Stage],
+    client: Option<&'a ClientContext>,
 }
 
 impl<'a> Edit<'a> for Pass<'a> {
     fn resource(&mut self, resource: &mut AttributeEdits<'a>) {
         for stage in self.stages {
             match stage {
-                Stage::Resource(actions) => actions.apply(resource),
+                Stage::Resource(actions) => actions.apply(resource, self.client),
                 Stage::Detected(detected) => detected.apply(resource),
                 Stage::Attributes(_) | Stage::Sampler(_) => {}
             }
@@ -141,7 +145,7 @@ impl<'a> Edit<'a> for Pass<'a> {
     fn span(&mut self, resource: &AttributeEdits<'a>, scope: &Scope<'a>, span: &mut SpanEdits<'a>) -> Fate {
         for stage in self.stages {
             let fate = match stage {
-                Stage::Attributes(attributes) => attributes.apply(resource, scope, span),
+                Stage::Attributes(attributes) => attributes.apply(resource, scope, span, self.client),
                 Stage::Sampler(sampler) => sampler.decide(span),
                 Stage::Resource(_) | Stage::Detected(_) => Fate::Keep,
             };

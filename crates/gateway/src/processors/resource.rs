@@ -7,6 +7,7 @@ use crate::config;
 use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::{Position, Problems};
+use crate::context::ClientContext;
 
 config! {
     /// Actions on the attributes of resources.
@@ -40,7 +41,7 @@ impl ResourceActions {
     }
 
     /// Does the actions.
-    pub(crate) fn apply<'a>(&'a self, resource: &mut AttributeEdits<'a>) {
-        self.actions.iter().for_each(|action| action.apply(resource));
+    pub(crate) fn apply<'a>(&'a self, resource: &mut AttributeEdits<'a>, client: Option<&ClientContext>) {
+        self.actions.iter().for_each(|action| action.apply(resource, client));
     }
 }

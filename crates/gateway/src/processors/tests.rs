@@ -344,7 +344,6 @@ service: {pipelines: {traces: {receivers: [otlp], processors: [attributes, proba
     let source = Source::Text { name: "t".to_owned(), text: text.to_owned() };
     let problems = load_with(&[source], &|_| None).expect_err("it is full of mistakes");
     expect![[r#"
-        t:12:34: `from_context` is known to the OpenTelemetry Collector, not supported by rootspan (yet)
         t:14:26: expected one of insert, update, upsert, delete, hash, extract, convert, found `hush`; did you mean `hash`?
         t:15:3: `sampling_percentage` must not be negative
         t:15:3: `sampling_precision` is between 1 and 14"#]].assert_eq(&problems.to_string());
@@ -355,11 +354,11 @@ service: {pipelines: {traces: {receivers: [otlp], processors: [attributes, proba
     let problems = load_with(&[source], &|_| None).expect_err("it is full of mistakes");
     expect![[r#"
         t:5:3: `(` is not a regular expression
-        t:5:3: action 1: it needs `value` or `from_attribute`
+        t:5:3: action 1: it needs `value`, `from_attribute` or `from_context`
         t:5:3: action 2: the key `key` is missing
         t:5:3: action 3: every group of its `pattern` needs a name, and there must be one: (?P<name>…)
         t:5:3: action 4: `convert`, and only it, has a `converted_type`
-        t:5:3: action 5: it has no `value` and no `from_attribute`
+        t:5:3: action 5: it has no `value`, no `from_attribute` and no `from_context`
         t:13:3: `sampling_percentage` must not be negative
         t:13:3: `sampling_precision` is between 1 and 14"#]]
     .assert_eq(&problems.to_string());

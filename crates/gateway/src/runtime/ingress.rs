@@ -16,6 +16,7 @@ use super::pipeline::Item;
 use crate::ack::{self, Outcome, Refusal};
 use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted, PaidBuffer, Reservation};
+use crate::context::ClientContext;
 use crate::ledger::{Ledger, PipelineIndex, ReceiverIndex, RefusalReason};
 use crate::plan::Feed;
 use crate::tasks;
@@ -55,6 +56,8 @@ impl Ingresses {
 #[derive(Clone, Debug)]
 pub(crate) struct Ingress {
     shared: Arc<Shared>,
+    /// Whom what is sent comes from.
+    client: Option<Arc<ClientContext>>,
 }
 
 #[derive(Debug)]
@@ -91,7 +94,12 @@ impl Ingress {
     ) -> Self {
         let (pipelines, inputs) = pipelines.into_iter().unzip();
         let limits = Limits::default();
-        Self { shared: Arc::new(Shared { signal, receiver, pipelines, inputs, ledger, budget, limits }) }
+        Self { client: None, shared: Arc::new(Shared { signal, receiver, pipelines, inputs, ledger, budget, limits }) }
+    }
+
+    /// The same way, for what comes from this client.
+    pub(crate) fn of_client(&self, client: Arc<ClientContext>) -> Self {
+        Self { shared: Arc::clone(&self.shared), client: Some(client) }
     }
 
     /// The signal that it is for.
@@ -179,7 +187,7 @@ impl Ingress {
         if rejected.items > 0 {
             self.shared.ledger.rejected(self.shared.receiver, rejected.items);
         }
-        self.send(batch).await.map_err(Refused::NotNow)?;
+        self.send(batch.of_client(self.client.clone())).await.map_err(Refused::NotNow)?;
         Ok(rejected)
     }
 

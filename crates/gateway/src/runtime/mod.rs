@@ -455,7 +455,10 @@ impl Sockets {
         let health_checks = self.health_checks.iter().map(|(id, listener, _)| (id.clone(), listener));
         let metrics = self.metrics.iter().map(|listener| ("metrics".to_owned(), listener));
         let others = health_checks.chain(metrics);
-        addresses.extend(others.map(|(component, l)| Address { component, protocol: "http", address: l.address() }));
+        let address = |(component, listener): (String, &Listener)| {
+            Some(Address { component, protocol: "http", address: listener.address()? })
+        };
+        addresses.extend(others.filter_map(address));
         addresses
     }
 }

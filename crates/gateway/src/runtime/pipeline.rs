@@ -112,7 +112,12 @@ pub(crate) async fn run(
 fn fan_out(item: Item, places: &[Place], outputs: &[mpsc::Sender<Item>]) {
     let Item { batch, ack } = item;
     for ((ack, place), output) in ack.fan_out(places).into_iter().zip(places).zip(outputs) {
-        match output.try_send(Item { batch: batch.clone(), ack }) {
+        let copy = match place {
+            // Its processors may ask whom it comes from; nobody behind an exporter does.
+            Place::Pipeline(_) => batch.clone(),
+            Place::Exporter(_) => batch.clone().of_client(None),
+        };
+        match output.try_send(Item { batch: copy, ack }) {
             Ok(()) => {}
             Err(TrySendError::Full(item)) => {
                 let (reason, message) = match place {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer, text};
+use crate::net::http::{self as net_http, Answer, Settings, answer, text};
 use crate::net::listen::Listener;
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
@@ -26,7 +26,7 @@ pub(crate) fn start(listener: Listener, sources: Arc<Sources>, stop: &Stop) -> T
                 let response = respond(request.uri().path(), &sources);
                 async move { response }
             };
-            net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, handle).await;
+            net_http::serve(accepted.stream, stop, Settings::default(), handle).await;
         }
     };
     tasks::start("own metrics", listener.run("own metrics connection", stop.clone(), serve))

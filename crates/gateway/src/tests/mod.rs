@@ -6,6 +6,7 @@ mod forward;
 mod grpc;
 mod http;
 mod load;
+mod options;
 mod running;
 mod signals;
 mod store;

@@ -1,7 +1,9 @@
 //! OTLP over gRPC, on HTTP/2 directly: one connection, renewed when it breaks, a stream for each request (gRPC over
 //! HTTP/2, "Requests" and "Responses").
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,13 +20,16 @@ use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::protobuf::{FieldValue, Fields};
 
 use super::compress::{Coding, Encoding, compress};
-use super::{Headers, MAX_ANSWER_BYTES, OtlpGrpcConfig};
+use super::{MAX_ANSWER_BYTES, OtlpGrpcConfig};
 use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter, Surroundings};
 use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
 use crate::net::connect::Connector;
+use crate::net::headers::Headers;
+use crate::net::ping;
+use crate::net::stream::Stream;
 use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, Task};
 
@@ -41,6 +46,10 @@ const fn export_method(signal: Signal) -> &'static str {
 const PREFIX_BYTES: usize = 5;
 /// Answers are short.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// How often the name of an open connection is looked up again, as grpc-go's resolver may.
+const LOOK_UP_PERIOD: Duration = Duration::from_secs(30);
+/// Pings are not more frequent (grpc-go's least).
+const MIN_PING_TIME: Duration = Duration::from_secs(10);
 const AGENT: &str = concat!("rootspan/", env!("CARGO_PKG_VERSION"));
 
 /// The exporter.
@@ -58,6 +67,10 @@ struct Shared {
     coding: Coding,
     headers: Headers,
     timeout: Duration,
+    /// How often to ping, how long to wait for the answer, and whether also without a request.
+    pings: Option<(Duration, Duration, bool)>,
+    /// Requests on their way.
+    on_the_way: Arc<AtomicUsize>,
     /// Held over the set-up of a connection on purpose: all who wait need the same one.
     connection: Mutex<Option<Connection>>,
 }
@@ -67,6 +80,25 @@ struct Shared {
 struct Connection {
     requests: SendRequest<Bytes>,
     driver: Arc<Task>,
+    /// The name leads elsewhere by now: new requests go there.
+    has_moved: Arc<AtomicBool>,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct OnTheWay(Arc<AtomicUsize>);
+
+impl OnTheWay {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl OtlpGrpcExporter {
@@ -91,6 +123,11 @@ impl OtlpGrpcExporter {
             coding: Coding { encoding: config.compression.0, level: None, is_grpc: true },
             headers: config.headers.clone(),
             timeout: config.timeout,
+            pings: config.keepalive.as_ref().map(|keepalive| {
+                let time = if keepalive.time.is_zero() { keepalive.time } else { keepalive.time.max(MIN_PING_TIME) };
+                (time, keepalive.timeout, keepalive.permit_without_stream)
+            }),
+            on_the_way: Arc::default(),
             connection: Mutex::new(None),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -146,6 +183,7 @@ impl Shared {
             auth.add_to(request.headers_mut()).await;
         }
         let connection = used.insert(self.connected().await?);
+        let _on_the_way = OnTheWay::begin(&self.on_the_way);
         let (response, mut stream) = connection.requests.send_request(request, false).map_err(failed)?;
         stream.send_data(prefix.freeze(), false).map_err(failed)?;
         stream.send_data(message, true).map_err(failed)?;
@@ -176,26 +214,52 @@ impl Shared {
     async fn connected(&self) -> Result<Connection, Refusal> {
         let mut connection = self.connection.lock().await;
         if let Some(open) = connection.as_ref() {
-            let driver = Arc::clone(&open.driver);
-            if let Ok(requests) = open.requests.clone().ready().await {
-                return Ok(Connection { requests, driver });
+            let mut open = open.clone();
+            if !open.has_moved.load(Ordering::Acquire)
+                && let Ok(requests) = open.requests.ready().await
+            {
+                open.requests = requests;
+                return Ok(open);
             }
             *connection = None;
         }
-        let stream = self.connector.connect(self.target.host(), self.target.port_u16().unwrap_or(4317)).await;
-        let stream = stream.map_err(|error| unavailable(&self.target, &error))?;
+        let connected = self.connector.connect(self.target.host(), self.target.port_u16().unwrap_or(4317)).await;
+        let (stream, address) = connected.map_err(|error| unavailable(&self.target, &error))?;
         let mut builder = h2::client::Builder::new();
         builder.max_header_list_size(MAX_HEADER_BYTES).enable_push(false);
         let failed = |error: h2::Error| unavailable(&self.target, &error);
-        let (requests, driver) = builder.handshake::<_, Bytes>(stream).await.map_err(failed)?;
-        let driver = tasks::start("otlp connection", async move {
-            // Its end is seen by whoever sends next.
-            drop(driver.await);
-        });
-        let new = connection.insert(Connection { requests, driver: Arc::new(driver) }).clone();
+        let (requests, open) = builder.handshake::<_, Bytes>(stream).await.map_err(failed)?;
+        let has_moved = Arc::default();
+        let driver = tasks::start("otlp connection", self.drive(open, address, Arc::clone(&has_moved)));
+        let mut new = Connection { requests, driver: Arc::new(driver), has_moved };
+        *connection = Some(new.clone());
         drop(connection);
-        let requests = new.requests.ready().await.map_err(failed)?;
-        Ok(Connection { requests, driver: new.driver })
+        new.requests = new.requests.ready().await.map_err(failed)?;
+        Ok(new)
+    }
+
+    /// Drives a connection until it ends, or its peer does not answer a ping. Its end is seen by whoever sends next.
+    fn drive(
+        &self,
+        mut open: h2::client::Connection<Stream, Bytes>,
+        address: SocketAddr,
+        has_moved: Arc<AtomicBool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (connector, host) = (self.connector.clone(), self.target.host().to_owned());
+        let (pings, on_the_way) = (self.pings, Arc::clone(&self.on_the_way));
+        async move {
+            let ping_pong = open.ping_pong();
+            let (time, timeout, always) = pings.unwrap_or((Duration::ZERO, ping::DEFAULT_TIMEOUT, false));
+            let wanted = || always || on_the_way.load(Ordering::Acquire) > 0;
+            // Nothing is lost with the branches that did not end: they only watch.
+            tokio::select! {
+                _ended = open => {}
+                () = ping::dead(ping_pong, Some(time), timeout, wanted) => {
+                    tracing::debug!(%address, "a back end does not answer pings");
+                }
+                () = watch_name(&connector, &host, address, &has_moved) => {}
+            }
+        }
     }
 
     /// What the trailers mean (OTLP specification, "Failures").
@@ -228,6 +292,18 @@ impl Shared {
                 let message = format!("{}: HTTP status {http}", self.target);
                 Err(Refusal::never(RefusalReason::RejectedByBackend, message))
             }
+        }
+    }
+}
+
+/// Says when the name leads elsewhere. Never ends: requests on the connection may still be answered.
+async fn watch_name(connector: &Connector, host: &str, address: SocketAddr, has_moved: &AtomicBool) {
+    loop {
+        tokio::time::sleep(LOOK_UP_PERIOD).await;
+        if !connector.still_leads_to(host, address).await {
+            tracing::info!(%host, %address, "the back end's name leads elsewhere: connecting anew");
+            has_moved.store(true, Ordering::Release);
+            return std::future::pending().await;
         }
     }
 }

@@ -9,19 +9,21 @@ use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioTimer;
 
 use rootspan_wire::otlp::json::write_request;
 use rootspan_wire::otlp::payload::Signal;
 
 use super::compress::{Coding, compress};
 use super::grpc::{rejected_spans, retry_delay_of_status};
-use super::{Form, Headers, MAX_ANSWER_BYTES, OtlpHttpConfig};
+use super::{Form, MAX_ANSWER_BYTES, OtlpHttpConfig};
 use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter, Surroundings};
 use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
 use crate::net::connect::Connector;
+use crate::net::headers::Headers;
 use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, HyperExecutor};
 
@@ -64,10 +66,23 @@ impl OtlpHttpExporter {
             headers: config.headers.clone(),
             timeout: config.timeout,
             auth: surroundings.authenticators.of(config.auth.as_ref()),
-            client: Client::builder(HyperExecutor).build(Connector::new(surroundings.resolver.clone(), tls)),
+            client: client_of(config, Connector::new(surroundings.resolver.clone(), tls)),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
+}
+
+fn client_of(config: &OtlpHttpConfig, connector: Connector) -> Client<Connector, Full<Bytes>> {
+    let mut builder = Client::builder(HyperExecutor);
+    builder.pool_timer(TokioTimer::new());
+    // As in the collector, 0 is for ever.
+    builder.pool_idle_timeout((!config.idle_conn_timeout.is_zero()).then_some(config.idle_conn_timeout));
+    let kept =
+        if config.disable_keep_alives { Some(0) } else { config.max_idle_conns_per_host.filter(|kept| *kept > 0) };
+    if let Some(kept) = kept {
+        builder.pool_max_idle_per_host(usize::try_from(kept).unwrap_or(usize::MAX));
+    }
+    builder.build(connector)
 }
 
 impl Exporter for OtlpHttpExporter {

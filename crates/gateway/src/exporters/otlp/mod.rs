@@ -17,18 +17,17 @@ pub(crate) mod http;
 
 use std::time::Duration;
 
-use ::http::{HeaderName, HeaderValue};
-
 use rootspan_wire::otlp::payload::Signal;
 
 use self::compress::{CompressionParams, GrpcCompression, HttpCompression};
 use super::sending::{RetryConfig, SendingQueueConfig};
 use crate::config;
 use crate::config::decode::Decode;
-use crate::config::node::{Entry, Node, Value};
+use crate::config::node::{Entry, Node};
 use crate::config::problems::Problems;
-use crate::config::values::{choice, scalar};
+use crate::config::values::choice;
 use crate::extensions::auth::AuthConfig;
+use crate::net::headers::Headers;
 use crate::net::tls::ClientTlsConfig;
 
 /// Longest answer that is read: it holds a message for people, never data.
@@ -49,6 +48,8 @@ config! {
         timeout: Duration = "5s",
         /// Metadata that is sent with each request.
         headers: Headers,
+        /// Pings, which find out that the back end is gone.
+        keepalive: Option<ClientKeepalive>,
         /// The host that the back end is told, if not that of `endpoint`.
         authority: String = "",
         /// What waits for the back end.
@@ -56,7 +57,7 @@ config! {
         /// What happens after a failure.
         retry_on_failure: RetryConfig,
     }
-    known { "keepalive", "middlewares" }
+    known { "middlewares" }
     ignored {
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",
@@ -92,6 +93,12 @@ config! {
         timeout: Duration = "30s",
         /// Headers that are sent with each request.
         headers: Headers,
+        /// Connections that are kept open without a request on them.
+        max_idle_conns_per_host: Option<u32>,
+        /// How long they are kept.
+        idle_conn_timeout: Duration = "90s",
+        /// A connection for each request.
+        disable_keep_alives: bool = "false",
         /// What waits for the back end.
         sending_queue: SendingQueueConfig,
         /// What happens after a failure.
@@ -102,10 +109,22 @@ config! {
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",
         "max_idle_conns": "connections are kept as `num_consumers` needs them",
-        "max_idle_conns_per_host": "connections are kept as `num_consumers` needs them",
         "max_conns_per_host": "there are as many as `num_consumers`",
-        "idle_conn_timeout": "idle connections are closed after 90 s",
-        "force_attempt_http2": "HTTP/1.1 is used",
+        "force_attempt_http2": "TLS agrees on the protocol",
+        "http2_read_idle_timeout": "the kernel's keepalive finds dead peers",
+        "http2_ping_timeout": "the kernel's keepalive finds dead peers",
+    }
+}
+
+config! {
+    /// Pings of a client.
+    pub struct ClientKeepalive {
+        /// A ping goes out so often; 0 is never.
+        time: Duration = "0s",
+        /// A back end that has not answered by then is given up, and connected to anew.
+        timeout: Duration = "20s",
+        /// Pings also while no request is on its way.
+        permit_without_stream: bool = "false",
     }
 }
 
@@ -123,63 +142,6 @@ impl Decode for Form {
 
     fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
         choice(node, problems, &[("proto", Self::Protobuf), ("json", Self::Json)])
-    }
-}
-
-/// Headers; their values are secrets.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(HeaderName, HeaderValue)>);
-
-impl std::fmt::Debug for Headers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-impl Headers {
-    /// Adds them to a request.
-    pub(crate) fn add_to(&self, headers: &mut ::http::HeaderMap) {
-        headers.extend(self.0.iter().cloned());
-    }
-}
-
-impl Decode for Headers {
-    const KIND: &'static str = "a map of headers";
-    const ACCEPTS_NULL: bool = true;
-    const STRUCTURED: bool = true;
-    const OPTIONAL: bool = true;
-    const SECRET: bool = true;
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let node = node.resolved(problems);
-        let entries = match &node.value {
-            Value::Map(entries) => entries,
-            _ if node.is_null() => return Some(Self::default()),
-            Value::Scalar(_) | Value::List(_) => {
-                problems.error(&node.position, format!("expected {}, found {}", Self::KIND, node.describe()));
-                return None;
-            }
-        };
-        let mut headers = Vec::new();
-        for entry in entries {
-            let text = &scalar(&entry.value, "the text of a header", problems)?.text;
-            match (HeaderName::from_bytes(entry.key.to_ascii_lowercase().as_bytes()), HeaderValue::from_str(text)) {
-                (Ok(name), Ok(mut value)) => {
-                    value.set_sensitive(true);
-                    headers.push((name, value));
-                }
-                (Err(_), _) => {
-                    problems.error(&entry.position, format!("`{}` cannot be the name of a header", entry.key))
-                }
-                // The value is not repeated: it may be a secret.
-                (_, Err(_)) => problems.error(&entry.value.position, "the value cannot be sent in a header"),
-            }
-        }
-        Some(Self(headers))
-    }
-
-    fn absent(_position: &config::problems::Position, _problems: &mut Problems) -> Option<Self> {
-        Some(Self::default())
     }
 }
 

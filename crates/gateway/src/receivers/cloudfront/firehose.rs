@@ -20,9 +20,9 @@ use crate::ack::Refusal;
 use crate::clock::Clock;
 use crate::config::values::Secret;
 use crate::ledger::RefusalReason;
-use crate::net::body::{BodyError, collect, unpack};
+use crate::net::body::{BODY_TIMEOUT, BodyError, collect, unpack};
 use crate::net::decompress::{Algorithms, Compression};
-use crate::net::http::{self as net_http, Answer, HEADER_TIMEOUT, answer};
+use crate::net::http::{self as net_http, Answer, answer};
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
 use crate::runtime::ingress::Ingress;
@@ -125,7 +125,10 @@ impl Counters {
 
 /// Serves one connection.
 pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, stop: Stop) {
-    net_http::serve(accepted.stream, stop, HEADER_TIMEOUT, move |request| respond(request, Arc::clone(&server))).await;
+    net_http::serve(accepted.stream, stop, net_http::Settings::default(), move |request| {
+        respond(request, Arc::clone(&server))
+    })
+    .await;
 }
 
 async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
@@ -160,7 +163,7 @@ async fn receive(
         return Err(malformed(server, "the content encoding must be gzip or absent"));
     };
     let (limit, budget) = (server.max_body_bytes, server.ingress.budget());
-    let body = collect(body, limit, budget).await.map_err(|error| body_refused(server, error))?;
+    let body = collect(body, limit, budget, BODY_TIMEOUT).await.map_err(|error| body_refused(server, error))?;
     let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(server, error))?;
     let worker = Arc::clone(server);
     let read = tasks::blocking("read delivery", move || read_delivery(body.as_ref(), &worker)).await;

@@ -176,8 +176,8 @@ pub(crate) async fn bind(id: &str, config: &CloudFrontConfig) -> Result<Bound, L
 
 impl Bound {
     /// Where it listens.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.listener.address()
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.address().expect("a TCP socket has an address")
     }
 
     /// Starts to receive. Also gives what became of the records, for the metrics.

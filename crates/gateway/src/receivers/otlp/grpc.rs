@@ -21,10 +21,12 @@ use super::GrpcConfig;
 use super::answer::{refusal, status};
 use crate::ack::Refusal;
 use crate::budget::PaidBuffer;
+use crate::context::ClientContext;
 use crate::extensions::auth::{Authenticator, Identity};
 use crate::ledger::RefusalReason;
 use crate::net::body::{BODY_TIMEOUT, BodyError, unpack};
 use crate::net::decompress::Compression;
+use crate::net::ping;
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
 use crate::runtime::ingress::{Ingress, Ingresses, Refused};
@@ -44,6 +46,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const MAX_FRAME_BYTES: u32 = 256 << 10;
 /// Header list of a request; OTLP clients send a few hundred bytes.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// How often to ping if the configuration does not say (grpc-go's default).
+const DEFAULT_PING_TIME: Duration = Duration::from_secs(2 * 60 * 60);
 /// A peer that has not completed the HTTP/2 preface by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that ends has so long to take its last answers; a peer that hangs must not hold up the process's end.
@@ -66,7 +70,10 @@ pub(super) struct Server {
     max_idle: Option<Duration>,
     max_age: Option<Duration>,
     age_grace: Option<Duration>,
+    /// How often to ping, and how long to wait for the answer.
+    pings: (Duration, Duration),
     auth: Option<Arc<Authenticator>>,
+    include_metadata: bool,
 }
 
 impl Server {
@@ -81,7 +88,10 @@ impl Server {
             max_idle: parameters.and_then(|parameters| parameters.max_connection_idle),
             max_age: parameters.and_then(|parameters| parameters.max_connection_age),
             age_grace: parameters.and_then(|parameters| parameters.max_connection_age_grace),
+            pings: parameters
+                .map_or((DEFAULT_PING_TIME, ping::DEFAULT_TIMEOUT), |parameters| (parameters.time, parameters.timeout)),
             auth,
+            include_metadata: config.include_metadata,
         }
     }
 }
@@ -98,6 +108,9 @@ pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, mut stop: Sto
     // A peer that does not speak HTTP/2 is not worth a line of the log.
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, builder.handshake::<_, Bytes>(accepted.stream)).await;
     let Ok(Ok(mut connection)) = handshake else { return };
+    let (ping_time, ping_timeout) = server.pings;
+    let mut dead = std::pin::pin!(ping::dead(connection.ping_pong(), Some(ping_time), ping_timeout, || true));
+    let client = Arc::new(ClientContext { address: accepted.peer.map(|peer| peer.ip()), ..ClientContext::default() });
     let mut requests = TaskGroup::new("otlp grpc request");
     let mut stopping = false;
     let mut age = std::pin::pin!(sleep(server.max_age));
@@ -106,7 +119,9 @@ pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, mut stop: Sto
         // All branches are cancel-safe; the idle time begins anew with every turn.
         tokio::select! {
             accepted = connection.accept() => match accepted {
-                Some(Ok((request, respond))) => requests.start(answer(request, respond, Arc::clone(&server))),
+                Some(Ok((request, respond))) => {
+                    requests.start(answer(request, respond, Arc::clone(&server), Arc::clone(&client)));
+                }
                 Some(Err(_)) | None => break,
             },
             () = requests.ended(), if requests.len() > 0 => {}
@@ -125,6 +140,7 @@ pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, mut stop: Sto
             }
             () = sleep(Some(LINGER)), if stopping && requests.len() == 0 => break,
             () = grace.as_mut() => break,
+            () = dead.as_mut() => break,
         }
     }
 }
@@ -138,12 +154,17 @@ async fn sleep(time: Option<Duration>) {
 }
 
 /// Answers one request. What cannot be sent is for a client that went away.
-async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, server: Arc<Server>) {
+async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    server: Arc<Server>,
+    client: Arc<ClientContext>,
+) {
     if let Some(response) = not_grpc(&request) {
         drop(respond.send_response(response, true));
         return;
     }
-    match receive(request, &server).await {
+    match receive(request, &server, client).await {
         Ok(rejected) => send_success(&mut respond, &rejected),
         Err(status) => drop(respond.send_response(trailers_only(&status), true)),
     }
@@ -187,12 +208,18 @@ async fn authenticate(auth: &Authenticator, head: &Parts, server: &Server) -> Re
 }
 
 /// Receives one request and waits until its spans are settled.
-async fn receive(request: Request<RecvStream>, server: &Server) -> Result<Rejected, Status> {
+async fn receive(
+    request: Request<RecvStream>,
+    server: &Server,
+    client: Arc<ClientContext>,
+) -> Result<Rejected, Status> {
     let (head, mut body) = request.into_parts();
-    if let Some(auth) = &server.auth {
-        authenticate(auth, &head, server).await?;
-    }
-    let ingress = ingress_of(head.uri.path(), server)?;
+    let identity = match &server.auth {
+        Some(auth) => Some(authenticate(auth, &head, server).await?),
+        None => None,
+    };
+    let client = client.of_request(server.include_metadata.then_some(&head), identity);
+    let ingress = &ingress_of(head.uri.path(), server)?.of_client(client);
     if !matches!(
         head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
         Some(b"application/grpc" | b"application/grpc+proto")

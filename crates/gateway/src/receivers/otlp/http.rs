@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
@@ -14,10 +17,13 @@ use rootspan_wire::otlp::validate::Rejected;
 use super::HttpConfig;
 use super::answer::{refusal, status};
 use crate::ack::Refusal;
-use crate::extensions::auth::Authenticator;
+use crate::context::ClientContext;
+use crate::extensions::auth::{Authenticator, Identity};
 use crate::ledger::RefusalReason;
-use crate::net::body::{BodyError, collect, unpack};
+use crate::net::body::{BODY_TIMEOUT, BodyError, collect, unpack};
+use crate::net::cors::Cors;
 use crate::net::decompress::{Algorithms, Compression};
+use crate::net::headers::Headers;
 use crate::net::http::{self as net_http, Answer, answer, retry_after, text};
 use crate::net::stop::Stop;
 use crate::net::stream::Accepted;
@@ -33,9 +39,13 @@ pub(super) struct Server {
     /// The paths of signals.
     paths: [(Signal, String); 3],
     max_body_bytes: usize,
-    header_timeout: Duration,
+    body_timeout: Duration,
+    connection: net_http::Settings,
     algorithms: Algorithms,
     auth: Option<Arc<Authenticator>>,
+    cors: Option<Cors>,
+    response_headers: Headers,
+    include_metadata: bool,
 }
 
 impl Server {
@@ -53,9 +63,18 @@ impl Server {
                 (Signal::Logs, config.logs_url_path.clone()),
             ],
             max_body_bytes: usize::try_from(configured).unwrap_or(usize::MAX),
-            header_timeout: config.read_header_timeout,
+            body_timeout: if config.read_timeout.is_zero() { BODY_TIMEOUT } else { config.read_timeout },
+            connection: net_http::Settings {
+                header_timeout: config.read_header_timeout,
+                idle_timeout: Some(config.idle_timeout).filter(|timeout| !timeout.is_zero()),
+                write_timeout: Some(config.write_timeout).filter(|timeout| !timeout.is_zero()),
+                keep_alive: config.keep_alives_enabled,
+            },
             algorithms: config.compression_algorithms.clone(),
             auth,
+            cors: config.cors.as_ref().and_then(Cors::new),
+            response_headers: config.response_headers.clone(),
+            include_metadata: config.include_metadata,
         }
     }
 }
@@ -78,8 +97,10 @@ impl Server {
 
 /// Serves one connection.
 pub(super) async fn serve(accepted: Accepted, server: Arc<Server>, stop: Stop) {
-    let header_timeout = server.header_timeout;
-    net_http::serve(accepted.stream, stop, header_timeout, move |request| respond(request, Arc::clone(&server))).await;
+    let settings = server.connection;
+    let client = Arc::new(ClientContext { address: accepted.peer.map(|peer| peer.ip()), ..ClientContext::default() });
+    let handle = move |request| respond(request, Arc::clone(&server), Arc::clone(&client));
+    net_http::serve(accepted.stream, stop, settings, handle).await;
 }
 
 /// The two forms of a body.
@@ -101,21 +122,45 @@ impl Form {
     }
 }
 
-async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
+async fn respond(request: Request<Incoming>, server: Arc<Server>, client: Arc<ClientContext>) -> Answer {
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    if let Some(auth) = &server.auth
-        && let Err(denied) = auth.authenticate(&head.headers).await
-    {
-        if let Some(ingress) = server.ingress_of(path) {
+    let Some(cors) = &server.cors else { return finished(take(&head, body, &server, client).await, &server) };
+    if let Some(answer) = cors.preflight(&head.method, &head.headers) {
+        return finished(answer, &server);
+    }
+    let mut answer = take(&head, body, &server, client).await;
+    cors.decorate(head.headers.get(ORIGIN), &mut answer);
+    finished(answer, &server)
+}
+
+fn finished(mut answer: Answer, server: &Server) -> Answer {
+    server.response_headers.add_to(answer.headers_mut());
+    answer
+}
+
+/// Who it is; the answer, if nobody may enter.
+async fn authenticate(auth: &Authenticator, head: &Parts, server: &Server) -> Result<Identity, Answer> {
+    auth.authenticate(&head.headers).await.map_err(|denied| {
+        if let Some(ingress) = server.ingress_of(head.uri.path()) {
             ingress.refused_request(RefusalReason::Unauthenticated);
         }
         let status = super::answer::denied(denied);
         let form = Form::of(&head.headers).unwrap_or(Form::Json);
         let mut response = refuse(http_status(status.code), &status, form);
         response.headers_mut().insert(WWW_AUTHENTICATE, auth.challenge());
-        return response;
-    }
+        response
+    })
+}
+
+async fn take(head: &Parts, body: Incoming, server: &Server, client: Arc<ClientContext>) -> Answer {
+    let identity = match &server.auth {
+        Some(auth) => match authenticate(auth, head, server).await {
+            Ok(identity) => Some(identity),
+            Err(refusal) => return refusal,
+        },
+        None => None,
+    };
+    let path = head.uri.path();
     let Some(ingress) = server.ingress_of(path) else {
         return text(StatusCode::NOT_FOUND, format!("{path} is not served here: {}", server.served()));
     };
@@ -128,7 +173,8 @@ async fn respond(request: Request<Incoming>, server: Arc<Server>) -> Answer {
         ingress.refused_request(RefusalReason::Malformed);
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type must be {PROTOBUF} or {JSON}"));
     };
-    match receive(&head.headers, body, form, ingress, &server).await {
+    let client = client.of_request(server.include_metadata.then_some(head), identity);
+    match receive(&head.headers, body, form, &ingress.of_client(client), server).await {
         Ok(rejected) => match form {
             Form::Protobuf => answer(StatusCode::OK, PROTOBUF, export_response_protobuf(&rejected)),
             Form::Json => answer(StatusCode::OK, JSON, export_response_json(ingress.signal(), &rejected)),
@@ -153,7 +199,9 @@ async fn receive(
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, status(Code::InvalidArgument, message)));
     };
     let (limit, budget) = (server.max_body_bytes, ingress.budget());
-    let body = collect(body, limit, budget).await.map_err(|error| body_refused(ingress, server, error))?;
+    let body = collect(body, limit, budget, server.body_timeout)
+        .await
+        .map_err(|error| body_refused(ingress, server, error))?;
     let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(ingress, server, error))?;
     let sent = match form {
         Form::Protobuf => ingress.send_otlp(body).await,

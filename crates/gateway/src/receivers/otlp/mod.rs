@@ -20,9 +20,11 @@ use crate::config;
 use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
-use crate::config::values::{ByteSize, Endpoint};
+use crate::config::values::{ByteSize, ListenAddress, Transport};
 use crate::extensions::auth::{AuthConfig, Authenticator, Authenticators};
+use crate::net::cors::CorsConfig;
 use crate::net::decompress::Algorithms;
+use crate::net::headers::Headers;
 use crate::net::listen::{ListenError, Listener};
 use crate::net::stop::Stop;
 use crate::net::tls::{ServerTlsConfig, server};
@@ -51,7 +53,9 @@ config! {
     /// OTLP over gRPC.
     pub struct GrpcConfig {
         /// Address to listen on.
-        endpoint: Endpoint = "localhost:4317",
+        endpoint: ListenAddress = "localhost:4317",
+        /// `tcp`, or `unix` with a path as the endpoint.
+        transport: Transport = "tcp",
         /// Longest message, as sent and decompressed.
         max_recv_msg_size_mib: u64 = "4" [MiB],
         /// Requests of one connection at a time.
@@ -62,13 +66,13 @@ config! {
         tls: Option<ServerTlsConfig>,
         /// Who may send; without it everybody who can connect.
         auth: Option<AuthConfig>,
+        /// Keep the metadata of requests for actions with `from_context: metadata.…`.
+        include_metadata: bool = "false",
     }
     known { "middlewares" }
     ignored {
-        "transport": "gRPC runs over TCP",
         "read_buffer_size": "buffers grow as needed",
         "write_buffer_size": "buffers grow as needed",
-        "include_metadata": "nothing behind the receiver reads the metadata of requests",
     }
 }
 
@@ -90,10 +94,10 @@ config! {
         max_connection_age: Option<Duration>,
         /// Requests that are on their way then have so long to end.
         max_connection_age_grace: Option<Duration>,
-    }
-    ignored {
-        "time": "the kernel's keepalive finds dead peers",
-        "timeout": "the kernel's keepalive finds dead peers",
+        /// A ping goes out so often.
+        time: Duration = "2h",
+        /// A peer that has not answered by then is gone.
+        timeout: Duration = "20s",
     }
 }
 
@@ -101,7 +105,9 @@ config! {
     /// OTLP over HTTP.
     pub struct HttpConfig {
         /// Address to listen on.
-        endpoint: Endpoint = "localhost:4318",
+        endpoint: ListenAddress = "localhost:4318",
+        /// `tcp`, or `unix` with a path as the endpoint.
+        transport: Transport = "tcp",
         /// Path of traces.
         traces_url_path: String = "/v1/traces",
         /// Path of metrics.
@@ -118,16 +124,22 @@ config! {
         tls: Option<ServerTlsConfig>,
         /// Who may send; without it everybody who can connect.
         auth: Option<AuthConfig>,
+        /// Which web pages may send from a browser; none without it.
+        cors: Option<CorsConfig>,
+        /// Headers that are put into each answer.
+        response_headers: Headers,
+        /// Keep the headers of requests for actions with `from_context: metadata.…`.
+        include_metadata: bool = "false",
+        /// A client that has not sent its body by then is cut off; 0 is a minute.
+        read_timeout: Duration = "0s",
+        /// A client that does not take its answer for so long is cut off; 0 is never.
+        write_timeout: Duration = "30s",
+        /// A connection that is without a request for so long, or for `read_header_timeout`, is ended; 0 is never.
+        idle_timeout: Duration = "1m",
+        /// Whether a connection may have several requests.
+        keep_alives_enabled: bool = "true",
     }
-    known { "cors", "middlewares", "response_headers" }
-    ignored {
-        "transport": "HTTP runs over TCP",
-        "include_metadata": "nothing behind the receiver reads the metadata of requests",
-        "read_timeout": "a body has a minute",
-        "write_timeout": "answers are a few bytes",
-        "idle_timeout": "idle connections cost nothing and are ended by their clients",
-        "keep_alives_enabled": "connections are kept",
-    }
+    known { "middlewares" }
 }
 
 impl OtlpConfig {
@@ -136,6 +148,15 @@ impl OtlpConfig {
         let config = Self::decode(&entry.value, problems)?;
         if config.protocols.grpc.is_none() && config.protocols.http.is_none() {
             problems.error(&entry.position, "`protocols` needs `grpc` or `http`: without one nothing is received");
+        }
+        let grpc = config.protocols.grpc.iter().map(|grpc| (&grpc.endpoint, grpc.transport));
+        let http = config.protocols.http.iter().map(|http| (&http.endpoint, http.transport));
+        for (endpoint, transport) in grpc.chain(http) {
+            let is_path = matches!(endpoint, ListenAddress::Unix(_));
+            if is_path != (transport == Transport::Unix) {
+                let message = "`transport: unix`, and only it, has the path of a socket as its `endpoint`";
+                problems.error(&entry.position, message);
+            }
         }
         let grpc_tls = config.protocols.grpc.iter().filter_map(|grpc| grpc.tls.as_ref());
         let http_tls = config.protocols.http.iter().filter_map(|http| http.tls.as_ref());
@@ -159,13 +180,13 @@ pub(crate) async fn bind(id: &str, config: &OtlpConfig, authenticators: &Authent
     let mut bound = Bound { grpc: None, http: None, grpc_auth: None, http_auth: None };
     if let Some(grpc) = &config.protocols.grpc {
         let key = format!("receivers.{id}.protocols.grpc");
-        let listener = Listener::bind(&grpc.endpoint, &what, &format!("{key}.endpoint")).await?;
+        let listener = Listener::bind_any(&grpc.endpoint, &what, &format!("{key}.endpoint")).await?;
         bound.grpc_auth = authenticators.of(grpc.auth.as_ref());
         bound.grpc = Some((listener.with_tls(grpc.tls.as_ref(), server::GRPC, &what, &key)?, Box::new(grpc.clone())));
     }
     if let Some(http) = &config.protocols.http {
         let key = format!("receivers.{id}.protocols.http");
-        let listener = Listener::bind(&http.endpoint, &what, &format!("{key}.endpoint")).await?;
+        let listener = Listener::bind_any(&http.endpoint, &what, &format!("{key}.endpoint")).await?;
         bound.http_auth = authenticators.of(http.auth.as_ref());
         bound.http = Some((listener.with_tls(http.tls.as_ref(), server::HTTP, &what, &key)?, Box::new(http.clone())));
     }
@@ -173,10 +194,10 @@ pub(crate) async fn bind(id: &str, config: &OtlpConfig, authenticators: &Authent
 }
 
 impl Bound {
-    /// Where it listens: the transport and the address.
+    /// Where it listens on the network: the protocol and the address.
     pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let grpc = self.grpc.iter().map(|(listener, _)| ("grpc", listener.address()));
-        grpc.chain(self.http.iter().map(|(listener, _)| ("http", listener.address()))).collect()
+        let grpc = self.grpc.iter().filter_map(|(listener, _)| Some(("grpc", listener.address()?)));
+        grpc.chain(self.http.iter().filter_map(|(listener, _)| Some(("http", listener.address()?)))).collect()
     }
 
     /// Starts to receive.
