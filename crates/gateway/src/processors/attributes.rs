@@ -70,11 +70,12 @@ impl Attributes {
         resource: &AttributeEdits<'a>,
         scope: &Scope<'a>,
         item: &mut AttributeEdits<'a>,
+        client: Option<&ClientContext>,
     ) {
         let is_included = self.include.as_ref().is_none_or(|include| include.matches_item(resource, scope, item));
         let is_excluded = self.exclude.as_ref().is_some_and(|exclude| exclude.matches_item(resource, scope, item));
         if is_included && !is_excluded {
-            self.actions.iter().for_each(|action| action.apply(item));
+            self.actions.iter().for_each(|action| action.apply(item, client));
         }
     }
 

@@ -135,7 +135,7 @@ impl<'a> Edit<'a> for Pass<'a> {
     fn item(&mut self, resource: &AttributeEdits<'a>, scope: &Scope<'a>, item: &mut AttributeEdits<'a>) {
         for stage in self.stages {
             match stage {
-                Stage::Attributes(attributes) => attributes.apply_to_item(resource, scope, item),
+                Stage::Attributes(attributes) => attributes.apply_to_item(resource, scope, item, self.client),
                 // Only traces are sampled, which the configuration was checked for.
                 Stage::Resource(_) | Stage::Detected(_) | Stage::Sampler(_) => {}
             }
