@@ -1,14 +1,16 @@
 //! Which spans are the same span.
 //!
 //! Ingest is at least once, so a span may be stored several times. Same trace id, span id and content: one span. Same
-//! ids and other content: all are kept and marked, because nobody can say which is right.
+//! ids and other content: all are kept and marked, because nobody can say which is right. But for the CDN's span of one
+//! request, which is made from several logs: there the best source replaces the others.
 
 use std::collections::HashMap;
 
+use rootspan_model::conventions::cloudfront;
 use rootspan_model::ids::SpanId;
 use rootspan_wire::otlp::field;
 use rootspan_wire::otlp::protobuf::Reader;
-use rootspan_wire::otlp::view::Span;
+use rootspan_wire::otlp::view::{AnyValue, Span};
 use rootspan_wire::otlp::write;
 
 use crate::block::loose::LooseSpan;
@@ -40,6 +42,11 @@ pub(crate) fn resolve(mut spans: Vec<LooseSpan>) -> Resolved {
             }
         }
         if distinct.len() > 1 {
+            let replaced = replaced(&spans, &distinct);
+            distinct.retain(|position| !replaced.contains(position));
+            replaced.into_iter().for_each(|position| is_repeated[position] = true);
+        }
+        if distinct.len() > 1 {
             for position in distinct {
                 conflicts[position] = true;
             }
@@ -54,6 +61,46 @@ pub(crate) fn resolve(mut spans: Vec<LooseSpan>) -> Resolved {
     kept.sort_by_key(|(span, _)| (span.start, *span.span_id.as_bytes()));
     let conflicting = kept.iter().enumerate().filter(|(_, (_, conflicts))| *conflicts).map(|(position, _)| position);
     Resolved { conflicting: conflicting.collect(), spans: kept.into_iter().map(|(span, _)| span).collect() }
+}
+
+/// Those of `positions` that are the CDN's span of a request of which another one has a better source.
+fn replaced(spans: &[LooseSpan], positions: &[usize]) -> Vec<usize> {
+    let sources: Vec<Option<(String, Rank)>> = positions.iter().map(|position| source(&spans[*position])).collect();
+    let is_outranked = |(request, rank): &(String, Rank)| {
+        sources.iter().flatten().any(|(other_request, other)| other_request == request && other > rank)
+    };
+    let outranked = positions.iter().zip(&sources).filter(|(_, source)| source.as_ref().is_some_and(is_outranked));
+    outranked.map(|(position, _)| *position).collect()
+}
+
+/// How good the source of a CDN's span is, compared in this order: an access log knows of errors and times what a function
+/// cannot; the function's data places the span, and ids that are derived only guess; real-time logs have more fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_access_log: bool,
+    context: u8,
+    is_real_time: bool,
+}
+
+/// The request and the rank of its source, if it is a CDN's span.
+fn source(span: &LooseSpan) -> Option<(String, Rank)> {
+    let span = Span::decode(&span.bytes);
+    let text = |key| match span.attribute(key) {
+        Some(AnyValue::String(text)) => Some(text),
+        _ => None,
+    };
+    let request = text(cloudfront::REQUEST_ID)?.to_owned();
+    let log = text(cloudfront::LOG);
+    let rank = Rank {
+        is_access_log: matches!(log, Some(cloudfront::log::STANDARD | cloudfront::log::REAL_TIME)),
+        context: match text(cloudfront::CONTEXT) {
+            Some(cloudfront::context::FUNCTION) => 2,
+            Some(cloudfront::context::HEADERS) => 1,
+            _ => 0,
+        },
+        is_real_time: log == Some(cloudfront::log::REAL_TIME),
+    };
+    Some((request, rank))
 }
 
 /// Whether two spans with the same ids say the same, whatever the order of their attributes.

@@ -154,3 +154,57 @@ async fn what_is_no_delivery_is_never_answered_with_413() {
     assert_eq!(http(address, "GET", "/", &[KEY, ID], b"").await.status, 405);
     started.finish().await;
 }
+
+/// What a subscription delivers of a function's log.
+fn function_log(messages: &[String]) -> String {
+    let events: Vec<Value> =
+        messages.iter().map(|message| json!({"id": "1", "timestamp": 1, "message": message})).collect();
+    json!({"messageType": "DATA_MESSAGE", "logEvents": events}).to_string()
+}
+
+#[tokio::test]
+async fn the_functions_own_log_beats_derived_ids_in_either_order() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let data =
+        |trace: char| format!("rs1;00-{}-00f067aa0ba902b7-01;-;1789380930295;-;-;-", trace.to_string().repeat(32));
+    let lines = |id: &str, trace| function_log(&[format!("{id} {}", data(trace))]);
+    for body in [
+        // Data first, then its record, twice.
+        delivery(&[&lines("first", 'a')]),
+        delivery(&[&record("first", "-"), &record("first", "-")]),
+        // A record, then its data: a span with derived ids, then the right one.
+        delivery(&[&record("second", "-")]),
+        delivery(&[&lines("second", 'b')]),
+    ] {
+        let answer = http(address, "POST", "/", &[KEY, ID], &body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let printed = started.printed();
+    let of = |trace: char| printed.matches(&trace.to_string().repeat(32)).count();
+    assert_eq!((of('a'), of('b')), (2, 1), "{printed}");
+    assert_eq!(printed.matches("cloudfront GET /api/items/{id}").count(), 4, "{printed}");
+    let metrics = http(started.address("metrics", "http"), "GET", "/metrics", &[], b"").await.text();
+    for (outcome, count) in [("span", 3), ("span_derived_ids", 1), ("function_log", 2)] {
+        let line = format!("outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    started.finish().await;
+}
+
+#[tokio::test]
+async fn one_log_is_authoritative() {
+    let started = start().await;
+    let address = started.address("cloudfront", "http");
+    let b3 = "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1";
+    let sample = format!("id 1789380930295000000 1789380930482000000 {b3}");
+    let body = delivery(&[&function_log(&[sample]), &record("other", "-")]);
+    let answer = http(address, "POST", "/", &[KEY, ID], &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let printed = started.printed();
+    assert_eq!(printed.matches("cloudfront GET").count(), 1, "{printed}");
+    assert!(!printed.contains("80f198ee56343ba8"), "{printed}");
+    let metrics = http(started.address("metrics", "http"), "GET", "/metrics", &[], b"").await.text();
+    assert!(metrics.contains("outcome=\"secondary\"} 1\n"), "{metrics}");
+    started.finish().await;
+}

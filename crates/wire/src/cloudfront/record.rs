@@ -222,6 +222,12 @@ impl<'a> Record<'a> {
         self.values[field as usize].as_deref()
     }
 
+    /// Whether the edge function's data may be in it.
+    #[must_use]
+    pub fn has_payload(&self) -> bool {
+        [Field::RequestLogData, Field::ResponseLogData].into_iter().any(|field| self.get(field).is_some())
+    }
+
     /// The number in a field, or `None` if there is none.
     pub(super) fn number<T: std::str::FromStr>(&self, field: Field) -> Option<T> {
         self.get(field)?.parse().ok()

@@ -1,0 +1,320 @@
+//! The keys of `receivers.cloudfront`.
+
+use std::time::Duration;
+
+use rootspan_model::sampling::Threshold;
+use rootspan_wire::cloudfront::rules::{Keep, PathPattern, PathRule, Rates, Trust};
+use rootspan_wire::cloudfront::span::{self, Route, Settings};
+use rootspan_wire::cloudfront::{Columns, Log, Reader};
+
+use crate::config;
+use crate::config::decode::Decode;
+use crate::config::node::{Entry, Node, Value};
+use crate::config::problems::{Position, Problems, did_you_mean};
+use crate::config::values::{ByteSize, Endpoint, Secret, choice};
+use crate::net::tls::ServerTlsConfig;
+
+config! {
+    /// Access logs of Amazon CloudFront, delivered by Firehose over HTTP: each record becomes the span of the viewer's
+    /// request.
+    pub struct CloudFrontConfig {
+        /// Address to listen on; every path is accepted.
+        endpoint: Endpoint = "127.0.0.1:4433",
+        /// The key that Firehose presents; without one nothing is listened to.
+        access_key: Secret,
+        /// `service.name` of the spans.
+        service_name: String = "cloudfront",
+        /// Templates of paths, such as `/api/items/{id}` or `/static/*`; the first that matches names the span.
+        routes: Vec<String>,
+        /// What the edge function does, as its settings say: `${file:edge.yaml}`. A record without the function's data is
+        /// placed and sampled by it.
+        edge: EdgeConfig,
+        /// The share of requests that become spans, by result type: `Hit: 0.1`. Whole traces are kept or not, so thin what
+        /// has no backend.
+        rates: RatesSetting,
+        /// Requests whose spans are kept although their traces are not sampled.
+        keep: KeepConfig,
+        /// What makes a viewer's span where several logs have the request: `access_log`, or `function_log` where AWS's
+        /// sample runs. Records of the other are counted as `secondary`.
+        authoritative_source: SourceSetting = "access_log",
+        /// What is kept of the viewer.
+        privacy: PrivacyConfig,
+        /// The fields of log lines that come without a header, in the order of delivery: those of real-time logs, as
+        /// the API's answer lists them.
+        real_time_fields: Option<LineFields>,
+        /// Undo percent-encoding of the values in JSON records.
+        percent_decode_json: bool = "false",
+        /// Longest body, as sent and decompressed; Firehose sends up to 64 MiB.
+        max_request_body_size: ByteSize = "64MiB",
+        /// Encryption; without it there is none, and Firehose needs a balancer in front that has it.
+        tls: Option<ServerTlsConfig>,
+    }
+}
+
+config! {
+    /// What is kept of the viewer. Cookies and values that carry credentials never are.
+    pub struct PrivacyConfig {
+        /// The viewer's address: its `network` (/24, /48), `full`, or `omitted`.
+        client_address: ClientAddressSetting = "network",
+        /// Take the viewer's address from `X-Forwarded-For`, which anyone can send.
+        trust_forwarded_for: bool = "false",
+        /// Query parameters whose values are kept.
+        query_values: Vec<String>,
+    }
+}
+
+/// `real_time_fields`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineFields(Columns);
+
+impl Decode for LineFields {
+    const KIND: &'static str = "a list of CloudFront's field names";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let names = Vec::<String>::decode(node, problems)?;
+        match Columns::new(&names) {
+            Ok(columns) => Some(Self(columns)),
+            Err(invalid) => {
+                problems.error(&node.position, format!("these fields cannot be read: {invalid}"));
+                None
+            }
+        }
+    }
+}
+
+config! {
+    /// What the edge function does: the keys of its settings that matter to whoever reads the logs. The others are its own.
+    pub struct EdgeConfig {
+        /// Share of traces that are sampled, 0 to 1, consistent by trace id.
+        probability: f64 = "1",
+        /// What becomes of a `traceparent` that a viewer sends: `restart` or `continue`.
+        trust: TrustSetting = "restart",
+        /// Where the function puts its data: `custom-data`, `console` or `both`. With `console` a record waits in memory
+        /// for the line of the function's log that belongs to it.
+        ids_via: IdsViaSetting = "custom-data",
+        /// CloudFront's path patterns with what is different there; the first that matches wins.
+        paths: Vec<EdgePathConfig>,
+        /// Of no concern here.
+        baggage: Any,
+        /// Of no concern here.
+        continue_secret: Any,
+        /// Of no concern here.
+        propagators: Any,
+        /// Of no concern here.
+        force_sampling: Any,
+        /// Of no concern here.
+        response: Any,
+        /// Of no concern here.
+        service_name: Any,
+        /// Of no concern here.
+        export: Any,
+    }
+}
+
+config! {
+    /// What the edge function does on some paths.
+    pub struct EdgePathConfig {
+        /// A path pattern of CloudFront's: `*` is any text, `?` any one character.
+        pattern: String,
+        /// Share of traces that are sampled; absent: as elsewhere.
+        probability: Option<f64>,
+        /// `restart` or `continue`; absent: as elsewhere.
+        trust: Option<TrustSetting>,
+        /// Of no concern here.
+        baggage: Any,
+    }
+}
+
+config! {
+    /// Requests whose spans are kept although their traces are not sampled. Their backend was not recorded.
+    pub struct KeepConfig {
+        /// Those that failed or were answered with a status of 400 or more.
+        errors: bool = "false",
+        /// Those that took longer.
+        slower_than: Option<Duration>,
+    }
+}
+
+/// A key that another program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Any;
+
+impl Decode for Any {
+    const KIND: &'static str = "anything";
+    const ACCEPTS_NULL: bool = true;
+
+    fn decode(_node: &Node, _problems: &mut Problems) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn absent(_position: &Position, _problems: &mut Problems) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// `rates`: a share for each result type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RatesSetting(Rates);
+
+impl Decode for RatesSetting {
+    const KIND: &'static str = "a map of result types to shares from 0 to 1";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let node = node.resolved(problems);
+        let Value::Map(entries) = &node.value else {
+            problems.error(&node.position, format!("expected {}, found {}", Self::KIND, node.describe()));
+            return None;
+        };
+        let mut rates = Vec::new();
+        for entry in entries {
+            if !RESULT_TYPES.iter().any(|known| known.eq_ignore_ascii_case(&entry.key)) {
+                let hint = did_you_mean(&entry.key, RESULT_TYPES);
+                problems.error(&entry.position, format!("`{}` is no result type of CloudFront's{hint}", entry.key));
+            }
+            rates.push((entry.key.clone(), share(&entry.value, problems)?));
+        }
+        Some(Self(Rates::new(rates)))
+    }
+
+    fn absent(_position: &Position, _problems: &mut Problems) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+/// Values of `x-edge-result-type`.
+const RESULT_TYPES: [&str; 8] =
+    ["Hit", "RefreshHit", "OriginShieldHit", "Miss", "LimitExceeded", "CapacityExceeded", "Error", "Redirect"];
+
+/// The threshold of a share; `None` inside for nothing.
+fn share(node: &Node, problems: &mut Problems) -> Option<Option<Threshold>> {
+    let share = f64::decode(node, problems)?;
+    if !(0.0..=1.0).contains(&share) {
+        problems.error(&node.position, format!("expected a share from 0 to 1, found {share}"));
+        return None;
+    }
+    Some(Threshold::from_probability(share))
+}
+
+/// `trust`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustSetting(Trust);
+
+impl Decode for TrustSetting {
+    const KIND: &'static str = "restart or continue";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        choice(node, problems, &[("restart", Trust::Restart), ("continue", Trust::Continue)]).map(Self)
+    }
+}
+
+/// `ids_via`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdsViaSetting {
+    /// Whether the function's own log has data.
+    pub console: bool,
+}
+
+impl Decode for IdsViaSetting {
+    const KIND: &'static str = "custom-data, console or both";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let choices = [("custom-data", false), ("console", true), ("both", true)];
+        choice(node, problems, &choices).map(|console| Self { console })
+    }
+}
+
+/// `authoritative_source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceSetting(pub(super) AuthoritativeSource);
+
+/// Which logs make the viewer's span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AuthoritativeSource {
+    /// CloudFront's own: standard or real-time.
+    AccessLog,
+    /// What a function logs of each request: AWS's sample.
+    FunctionLog,
+}
+
+impl AuthoritativeSource {
+    /// Whether records of a log make spans.
+    pub(super) fn is(self, log: Log) -> bool {
+        match self {
+            Self::AccessLog => log != Log::Function,
+            Self::FunctionLog => log == Log::Function,
+        }
+    }
+}
+
+impl Decode for SourceSetting {
+    const KIND: &'static str = "access_log or function_log";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let choices =
+            [("access_log", AuthoritativeSource::AccessLog), ("function_log", AuthoritativeSource::FunctionLog)];
+        choice(node, problems, &choices).map(Self)
+    }
+}
+
+/// `privacy.client_address`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddressSetting(span::ClientAddress);
+
+impl Decode for ClientAddressSetting {
+    const KIND: &'static str = "network, full or omitted";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        use span::ClientAddress;
+        let (network, full, omitted) = (ClientAddress::Network, ClientAddress::Full, ClientAddress::Omitted);
+        choice(node, problems, &[("network", network), ("full", full), ("omitted", omitted)]).map(Self)
+    }
+}
+
+impl EdgeConfig {
+    /// What happens by path; the last rule is for all paths.
+    fn rules(&self) -> Vec<PathRule> {
+        let rule = |pattern: &str, probability: Option<f64>, trust: Option<TrustSetting>| PathRule {
+            pattern: PathPattern::new(pattern),
+            trust: trust.unwrap_or(self.trust).0,
+            threshold: Threshold::from_probability(probability.unwrap_or(self.probability)),
+        };
+        let paths = self.paths.iter().map(|path| rule(&path.pattern, path.probability, path.trust));
+        paths.chain([rule("*", None, None)]).collect()
+    }
+}
+
+impl CloudFrontConfig {
+    /// Decodes and checks what belongs together.
+    pub(crate) fn decode_checked(entry: &Entry, problems: &mut Problems) -> Option<Self> {
+        let config = Self::decode(&entry.value, problems)?;
+        if let Some(tls) = &config.tls {
+            tls.check(&entry.position, problems);
+        }
+        Some(config)
+    }
+
+    /// What reads deliveries.
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            line_fields: self.real_time_fields.as_ref().map(|fields| fields.0.clone()),
+            percent_decode_json: self.percent_decode_json,
+        }
+    }
+
+    /// What the spans are like.
+    pub(super) fn span_settings(&self) -> Settings {
+        Settings {
+            service_name: self.service_name.clone(),
+            resource_attributes: Vec::new(),
+            routes: self.routes.iter().map(Route::new).collect(),
+            paths: self.edge.rules(),
+            rates: self.rates.0.clone(),
+            keep: Keep { errors: self.keep.errors, slower_than: self.keep.slower_than },
+            privacy: span::Privacy {
+                client_address: self.privacy.client_address.0,
+                trust_forwarded_for: self.privacy.trust_forwarded_for,
+                query_values: self.privacy.query_values.clone(),
+            },
+        }
+    }
+}
