@@ -1,13 +1,19 @@
-//! `rootspan edge build` and `rootspan edge emulate`.
+//! `rootspan edge build`, `rootspan edge emulate` and `rootspan edge test`.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rootspan_edge::build::{self, viewer_request};
-use rootspan_edge::emulator::{Config, Delivery, Emulator, Functions};
+use rootspan_edge::emulator::{
+    Behavior, Bucket, CachePolicy, Config, Delivery, Destination, Emulator, ErrorPage, EventType, Function, Functions,
+    LogForm, Mishaps, OriginRequestPolicy, Packing, Runtime, Selection, ViewerProtocol, WafRule, trial,
+};
 use rootspan_edge::settings::Settings;
 
-use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments};
+use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments, EdgeTestArguments, TestFormat};
 use crate::output::{complain, say};
 use crate::runtime::StopSignal;
 use crate::{logging, runtime};
@@ -47,21 +53,10 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
 /// Runs a local CloudFront until it is told to stop.
 pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCode> {
     logging::start_on_stderr("info")?;
-    let function = match &arguments.function {
-        None => viewer_request(&Settings::default())?.code,
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
-    };
-    let delivery = arguments.access_key.as_deref().map(|key| Delivery::to_endpoint(&arguments.firehose, key));
-    if delivery.is_none() {
-        say!("no --access-key: access logs are not delivered");
+    let config = configuration(arguments)?;
+    if config.deliveries.is_empty() {
+        say!("no --access-key, --log-folder or --log-bucket: logs are not delivered");
     }
-    let config = Config {
-        listen: arguments.listen,
-        origin: arguments.origin.clone(),
-        functions: Functions::viewer_request(function),
-        deliveries: delivery.into_iter().collect(),
-        ..Config::default()
-    };
     runtime::start()?.block_on(async {
         let mut stop = StopSignal::listen()?;
         let emulator = Emulator::start(config).await?;
@@ -73,9 +68,139 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
             say!("{} log records written, {} delivered", counts.posted, counts.delivered);
             let lost = counts.failed + counts.dropped;
             if lost > 0 {
-                bail!("{lost} log records could not be delivered to {}", arguments.firehose);
+                bail!("{lost} log records could not be delivered");
             }
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn configuration(arguments: &EdgeEmulateArguments) -> anyhow::Result<Config> {
+    let of = |path: &Option<PathBuf>, event| path.as_deref().map(|path| read_function(path, event)).transpose();
+    let built_in = || anyhow::Ok(Function::cloudfront("viewer-request", viewer_request(&Settings::default())?.code));
+    let viewer_request = match &arguments.function {
+        Some(path) => read_function(path, EventType::ViewerRequest)?,
+        None => built_in()?,
+    };
+    let origin_request = match &arguments.forward_headers {
+        None => OriginRequestPolicy::default(),
+        Some(names) => OriginRequestPolicy {
+            headers: Selection::Listed(names.clone()),
+            ..OriginRequestPolicy::all_viewer_except_host()
+        },
+    };
+    let default_ttl = Duration::from_secs(arguments.default_ttl);
+    let viewer_protocol =
+        if arguments.redirect_to_https { ViewerProtocol::RedirectToHttps } else { ViewerProtocol::AllowAll };
+    let page = |(status, path): &(u16, String)| ErrorPage {
+        page: Some(path.clone()),
+        ..ErrorPage::cached_for(*status, Duration::from_secs(10))
+    };
+    let block = |pattern: &String| WafRule { path_pattern: Some(pattern.clone()), ..WafRule::default() };
+    Ok(Config {
+        listen: arguments.listen,
+        origin: arguments.origin.clone(),
+        functions: Functions {
+            viewer_request: Some(viewer_request),
+            origin_request: of(&arguments.origin_request, EventType::OriginRequest)?,
+            origin_response: of(&arguments.origin_response, EventType::OriginResponse)?,
+            viewer_response: of(&arguments.viewer_response, EventType::ViewerResponse)?,
+        },
+        behaviors: vec![Behavior {
+            viewer_protocol,
+            cache: CachePolicy { default_ttl, ..CachePolicy::default() },
+            origin_request,
+            ..Behavior::default()
+        }],
+        error_pages: arguments.error_page.iter().map(page).collect(),
+        waf: arguments.block.iter().map(block).collect(),
+        deliveries: delivery(arguments)?.into_iter().collect(),
+        node: arguments.node.clone(),
+        ..Config::default()
+    })
+}
+
+/// Where the log goes; nowhere without a place for it.
+fn delivery(arguments: &EdgeEmulateArguments) -> anyhow::Result<Option<Delivery>> {
+    let variable = |name: &str| std::env::var(name).with_context(|| format!("--log-bucket needs {name}"));
+    let destination = match (&arguments.log_bucket, &arguments.log_folder, &arguments.access_key) {
+        (Some(name), _, _) => Destination::Bucket(Bucket {
+            endpoint: arguments.s3_endpoint.clone().unwrap_or_default(),
+            name: name.clone(),
+            prefix: String::new(),
+            region: std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned()),
+            access_key_id: variable("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: variable("AWS_SECRET_ACCESS_KEY")?,
+        }),
+        (None, Some(folder), _) => Destination::Folder(folder.clone()),
+        (None, None, Some(key)) => {
+            Destination::Firehose { endpoint: arguments.firehose.clone(), access_key: key.clone() }
+        }
+        (None, None, None) => return Ok(None),
+    };
+    let form = match (arguments.log.clone(), arguments.log_fields.clone()) {
+        (LogForm::RealTime { .. }, Some(fields)) => LogForm::RealTime { fields },
+        (LogForm::StandardV2 { format, .. }, Some(fields)) => LogForm::StandardV2 { format, fields },
+        (LogForm::StandardV1 | LogForm::Functions, Some(_)) => bail!("the fields of this log cannot be chosen"),
+        (form, None) => form,
+    };
+    let mut delivery = Delivery::new(form, destination);
+    if arguments.envelopes {
+        delivery.packing = Packing::Envelopes { joined: true };
+    }
+    delivery.mishaps = Mishaps {
+        delay: Duration::from_secs(arguments.log_delay),
+        repeats: arguments.log_repeats,
+        shuffle: arguments.log_shuffle,
+    };
+    Ok(Some(delivery))
+}
+
+/// A function by its file's ending.
+fn read_function(path: &Path, event: EventType) -> anyhow::Result<Function> {
+    let code = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let runtime = match path.extension().and_then(OsStr::to_str) {
+        Some("js") => Runtime::CloudFront,
+        Some("mjs") => Runtime::LambdaModule,
+        Some("cjs") => Runtime::LambdaCommonJs,
+        _ => bail!("{} must end in .js (CloudFront Functions), .mjs or .cjs (Lambda@Edge)", path.display()),
+    };
+    let stem = path.file_stem().and_then(OsStr::to_str);
+    Ok(Function { runtime, name: stem.unwrap_or(event.name()).to_owned(), code })
+}
+
+/// Runs a function on events; fails if CloudFront would answer with an error because of it.
+pub(crate) fn test(arguments: &EdgeTestArguments) -> anyhow::Result<ExitCode> {
+    let path = &arguments.function;
+    let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let named = EventType::ALL.into_iter().find(|event| event.name() == stem);
+    let event = arguments.on.or(named).unwrap_or(EventType::ViewerRequest);
+    let function = read_function(path, event)?;
+    let mut events = Vec::new();
+    for path in &arguments.event {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        match serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))? {
+            serde_json::Value::Array(list) => events.extend(list),
+            single => events.push(single),
+        }
+    }
+    if events.is_empty() {
+        events = trial::events(function.runtime, event);
+    }
+    let trials = runtime::start()?.block_on(trial::run(&function, event, &events))?;
+    match arguments.format {
+        TestFormat::Json => {
+            let list: Vec<_> = trials.iter().map(trial::Trial::to_json).collect();
+            say!("{}", serde_json::json!({"bytes": function.code.len(), "trials": list}));
+        }
+        TestFormat::Text => {
+            say!("{}: {}", path.display(), trial::size_line(&function));
+            for trial in &trials {
+                say!();
+                crate::output::print(format_args!("{trial}"));
+            }
+        }
+    }
+    let failures = trials.iter().filter(|trial| trial.is_failure()).count();
+    Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Components(arguments) => components::components(&arguments),
         Command::Edge(EdgeCommand::Build(arguments)) => edge::build(&arguments),
         Command::Edge(EdgeCommand::Emulate(arguments)) => edge::emulate(&arguments),
+        Command::Edge(EdgeCommand::Test(arguments)) => edge::test(&arguments),
         Command::Search(arguments) => search::search(&arguments),
         Command::Trace(arguments) => search::trace(&arguments),
     };

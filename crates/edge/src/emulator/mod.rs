@@ -55,6 +55,7 @@ pub mod policy;
 mod random;
 mod record;
 pub mod sandbox;
+pub mod trial;
 
 pub use self::config::{
     Behavior, CLASS_HEADER, Config, ErrorPage, Failover, Function, Functions, PROTOCOL_HEADER, Runtime, StartError,
