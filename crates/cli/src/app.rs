@@ -11,10 +11,11 @@ use rootspan_gateway::config::Config;
 use rootspan_gateway::exporters::store::StoreConfig;
 use rootspan_gateway::extensions::ui::UiConfig;
 use rootspan_gateway::ledger::DropReason;
+use rootspan_gateway::net::tls::server::{HTTP_1, TlsServer};
 use rootspan_gateway::runtime::{Environment, Gateway, Running};
 use rootspan_journal::directory::files::FilesDirectory;
 use rootspan_query::guard::Auth;
-use rootspan_query::server::{self, Bind, Ingest, Server, State};
+use rootspan_query::server::{self, Bind, Ingest, Server, State, Tls};
 use rootspan_store::store::{Options, Store};
 
 /// What a span that waits to be sealed takes of the memory, and the same again while it is sealed.
@@ -181,8 +182,16 @@ fn start_ui(
             refused_spans: snapshot.receivers.iter().map(|account| account.refused.total()).sum(),
         }
     };
+    let tls = ui.tls.as_ref().map(|tls| TlsServer::load(tls, "the extension ui", HTTP_1)).transpose();
+    let tls = tls.map_err(|reason| anyhow::anyhow!("the extension ui cannot use `extensions.ui.tls`: {reason}"))?;
+    let tls = tls.map(|tls| {
+        Tls(Arc::new(move || {
+            let tls = tls.clone();
+            Box::pin(async move { tls.config().await })
+        }))
+    });
     let running = Server::start(
-        server::Config { bind: Bind::Address(address), allowed_hosts: ui.allowed_hosts.clone(), auth },
+        server::Config { bind: Bind::Address(address), allowed_hosts: ui.allowed_hosts.clone(), auth, tls },
         State { store, ingest_figures: Arc::new(figures) },
     )?;
     if let Some(warning) = running.warning() {

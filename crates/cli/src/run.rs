@@ -86,7 +86,9 @@ fn announce(app: &App) {
         tracing::info!(component = %address.component, protocol = address.protocol, address = %address.address, "listening");
     }
     if let Some(address) = app.ui_address() {
-        tracing::info!("web UI on http://{address}/");
+        let is_encrypted = app.ui.as_ref().is_some_and(rootspan_query::server::Running::is_encrypted);
+        let scheme = if is_encrypted { "https" } else { "http" };
+        tracing::info!("web UI on {scheme}://{address}/");
         if app.ui.as_ref().is_some_and(|ui| !ui.has_user_interface()) {
             tracing::warn!("this binary was built without the web UI; the page says how to build it");
         }

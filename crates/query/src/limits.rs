@@ -8,6 +8,9 @@ pub const CONNECTIONS: usize = 512;
 /// A request's header must have arrived after this; idle connections are closed by it too.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A client must have completed the TLS handshake by then.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Bytes of a request's header, as one buffer. Browsers with many cookies for `localhost` send a few KiB.
 pub const HEADER_BYTES: usize = 32 * 1024;
 

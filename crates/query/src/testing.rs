@@ -84,7 +84,7 @@ pub(crate) async fn ingest_batch(store: &Store, batch: TraceBatch) {
 /// A server over `store`, on a port of the system's choice.
 pub(crate) fn serve(store: &Store, auth: Option<Auth>) -> Running {
     let bind = Bind::Address("127.0.0.1:0".parse().expect("an address"));
-    let config = Config { bind, allowed_hosts: Vec::new(), auth };
+    let config = Config { bind, allowed_hosts: Vec::new(), auth, tls: None };
     let figures = Ingest { spans_received: 5, dropped_spans: 2, refused_spans: 1 };
     let state = State { store: store.clone(), ingest_figures: Arc::new(move || figures) };
     Server::start(config, state).expect("a free port")

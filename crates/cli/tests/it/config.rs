@@ -208,7 +208,13 @@ fn components_lists_everything_with_its_keys() {
 #[test]
 fn every_example_loads() {
     let site = Site::new(Setup::default());
-    let variables = [("FIREHOSE_ACCESS_KEY", "key"), ("UI_PASSWORD", "password"), ("ROOTSPAN_DATA", "/tmp/data")];
+    let variables = [
+        ("FIREHOSE_ACCESS_KEY", "key"),
+        ("UI_PASSWORD", "password"),
+        ("ROOTSPAN_DATA", "/tmp/data"),
+        ("TEMPO_TOKEN", "token"),
+        ("OTLPHTTP_PASSWORD", "password"),
+    ];
     let mut names = Vec::new();
     for entry in std::fs::read_dir(examples()).expect("docs/examples is there") {
         let path = entry.expect("it can be read").path();
@@ -226,7 +232,7 @@ fn every_example_loads() {
         names.push(path.file_name().expect("a file").to_string_lossy().into_owned());
     }
     names.sort();
-    assert_eq!(names, ["beside.yaml", "edge.yaml", "forward.yaml", "production.yaml"]);
+    assert_eq!(names, ["beside.yaml", "edge.yaml", "forward.yaml", "production.yaml", "tls.yaml"]);
 }
 
 /// The example with everything set has every key of each component that it uses; those of the sections below are in the

@@ -5,6 +5,7 @@
 //!   ui:
 //!     endpoint: 0.0.0.0:16686
 //!     allowed_hosts: [traces.example.com]
+//!     tls: {cert_file: /etc/rootspan/tls.crt, key_file: /etc/rootspan/tls.key}
 //!     auth:
 //!       basic: {username: ops, password: "${env:UI_PASSWORD}"}
 //! ```
@@ -17,6 +18,7 @@ use crate::config::decode::Decode as _;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
 use crate::config::values::{Endpoint, Secret};
+use crate::net::tls::ServerTlsConfig;
 
 config! {
     /// The web UI and the query API.
@@ -27,6 +29,8 @@ config! {
         allowed_hosts: Vec<String>,
         /// Who may use it; without it everybody who can connect.
         auth: Option<UiAuth>,
+        /// Encryption; without it there is none.
+        tls: Option<ServerTlsConfig>,
     }
 }
 
@@ -66,6 +70,9 @@ impl UiConfig {
             && auth.basic.is_some() == auth.bearer.is_some()
         {
             problems.error(&entry.position, "`auth` needs either `basic` or `bearer`");
+        }
+        if let Some(tls) = &config.tls {
+            tls.check(&entry.position, problems);
         }
         Some(config)
     }

@@ -12,10 +12,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
+use super::Tls;
 use crate::guard::LocalAddress;
 use crate::limits;
 use crate::task::spawn;
@@ -24,7 +29,7 @@ use crate::task::spawn;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the sender of `stopped` is dropped, then until the last connection has ended.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>) {
+pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Tls>, mut stopped: watch::Receiver<()>) {
     let places = Arc::new(Semaphore::new(limits::CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {
@@ -46,10 +51,17 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut stopped: wa
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let connection = graceful.watch(connection(stream, local, router.clone()));
+        let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
         spawn("query-connection", async move {
+            let ended = match tls {
+                None => watcher.watch(connection(stream, local, router)).await.map_err(io::Error::other),
+                Some(tls) => match handshake(&tls, stream).await {
+                    Ok(stream) => watcher.watch(connection(stream, local, router)).await.map_err(io::Error::other),
+                    Err(error) => Err(error),
+                },
+            };
             // A client that breaks off or does not speak HTTP is no event for the operator.
-            if let Err(error) = connection.await {
+            if let Err(error) = ended {
                 tracing::debug!(error = %error, "connection ended early");
             }
             drop(place);
@@ -68,8 +80,17 @@ async fn accept_next(
     Ok((stream, place))
 }
 
+/// Within its time: whoever says nothing costs no more than a place.
+async fn handshake(tls: &Tls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let shake = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        hello.into_stream((tls.0)().await).await
+    };
+    tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, shake).await.map_err(io::Error::other)?
+}
+
 fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     local: SocketAddr,
     router: Router,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send {

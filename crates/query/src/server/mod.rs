@@ -10,6 +10,7 @@ mod connections;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,21 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Credentials that every request needs.
     pub auth: Option<Auth>,
+    /// Encryption; without it there is none.
+    pub tls: Option<Tls>,
+}
+
+/// Encryption: gives what the next handshake is made with, so that a certificate can change while the server runs.
+#[derive(Clone)]
+pub struct Tls(pub Arc<dyn Fn() -> TlsConfig + Send + Sync>);
+
+/// What a handshake is made with, as soon as it is known.
+pub type TlsConfig = Pin<Box<dyn Future<Output = Arc<rustls::ServerConfig>> + Send>>;
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
 }
 
 /// The socket to serve on.
@@ -109,9 +125,10 @@ impl Server {
             )
         });
         let router = router(state, Guard::new(&config.allowed_hosts, config.auth));
+        let is_encrypted = config.tls.is_some();
         let (stop, stopped) = watch::channel(());
-        let task = spawn("query-server", connections::serve(listener, router, stopped));
-        Ok(Running { address, warning, stop, task })
+        let task = spawn("query-server", connections::serve(listener, router, config.tls, stopped));
+        Ok(Running { address, warning, is_encrypted, stop, task })
     }
 }
 
@@ -120,6 +137,7 @@ impl Server {
 pub struct Running {
     address: SocketAddr,
     warning: Option<String>,
+    is_encrypted: bool,
     /// Closing it is the signal to stop.
     stop: watch::Sender<()>,
     task: JoinHandle<()>,
@@ -130,6 +148,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     /// What the operator should know; for the caller's log.

@@ -21,7 +21,7 @@ use crate::task::spawn;
 use crate::testing::{START, fetch, get, ingest, request, serve, store};
 
 fn config(bind: Bind, auth: Option<Auth>) -> Config {
-    Config { bind, allowed_hosts: Vec::new(), auth }
+    Config { bind, allowed_hosts: Vec::new(), auth, tls: None }
 }
 
 fn state() -> State {
@@ -259,7 +259,7 @@ async fn closing_the_connection_stops_the_query() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (_stop, stopped) = tokio::sync::watch::channel(());
-    let server = spawn("test", connections::serve(listener, Router::new().route("/", endless), stopped));
+    let server = spawn("test", connections::serve(listener, Router::new().route("/", endless), None, stopped));
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     begun.recv().await.expect("the query runs");
@@ -319,4 +319,48 @@ async fn an_export_is_the_whole_trace_as_otlp_json() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert!(!answer.error().is_empty());
     }
+}
+
+#[tokio::test]
+async fn over_tls_it_answers_and_whoever_does_not_speak_it_changes_nothing() {
+    let key = rcgen::KeyPair::generate().expect("ring has randomness");
+    let certificate = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("is a name");
+    let certificate = certificate.self_signed(&key).expect("is sound").der().clone();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("is a key");
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("has some")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("they belong together");
+    let server = Arc::new(server);
+    let tls = super::Tls(Arc::new(move || {
+        let server = Arc::clone(&server);
+        Box::pin(async move { server })
+    }));
+    let own = Bind::Listener(TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    let running = Server::start(Config { tls: Some(tls), ..config(own, None) }, state()).expect("bound already");
+    assert!(running.is_encrypted());
+
+    let mut plain = TcpStream::connect(running.address()).await.expect("it listens");
+    plain.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("it reads");
+    let mut heard = Vec::new();
+    drop(plain.read_to_end(&mut heard).await);
+    assert!(!heard.starts_with(b"HTTP"), "nothing is served in the clear");
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).expect("is a certificate");
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.expect("has some").with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(running.address()).await.expect("it listens");
+    let name = rustls::pki_types::ServerName::try_from("localhost").expect("is a name");
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(client)).connect(name, stream).await;
+    let mut stream = stream.expect("the handshake succeeds");
+    let request = b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("it answers");
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    running.stop(Duration::from_secs(20)).await;
 }

@@ -16,6 +16,8 @@ use crate::net::stream::Plain;
 pub(crate) const GRPC: &[&[u8]] = &[b"h2"];
 /// What an HTTP server offers.
 pub(crate) const HTTP: &[&[u8]] = &[b"h2", b"http/1.1"];
+/// What a server without HTTP/2 offers.
+pub const HTTP_1: &[&[u8]] = &[b"http/1.1"];
 
 /// TLS of one listener.
 #[derive(Clone, Debug)]
@@ -27,12 +29,11 @@ pub struct TlsServer {
 pub(crate) type Hello = tokio_rustls::StartHandshake<Plain>;
 
 impl TlsServer {
-    /// Reads what `config` names; an error is one sentence. `what` is for the log, `protocols` are those of ALPN.
-    pub(crate) fn load(
-        config: &ServerTlsConfig,
-        what: &str,
-        protocols: &'static [&'static [u8]],
-    ) -> Result<Self, String> {
+    /// Reads what `config` names. `what` is for the log, `protocols` are those of ALPN.
+    ///
+    /// # Errors
+    /// One sentence: which file, and what is wrong with it.
+    pub fn load(config: &ServerTlsConfig, what: &str, protocols: &'static [&'static [u8]]) -> Result<Self, String> {
         let mut sources = Vec::new();
         let missing = "a server needs a certificate and its key";
         let certificate = config.certificate().ok_or(missing)?;
