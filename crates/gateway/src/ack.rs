@@ -157,6 +157,14 @@ impl Ack {
         Taken { ledger: Arc::clone(&self.shared.ledger), exporter, spans: self.spans, is_settled: false }
     }
 
+    /// As [`Ack::take_over`], for spans that are on disk: whatever happens, they are delivered in the end.
+    pub(crate) fn store(mut self) {
+        let Place::Exporter(exporter) = self.place else { unreachable!("only exporters take over") };
+        self.settled = true;
+        self.shared.ledger.stored(exporter, self.spans);
+        self.shared.settle(Outcome::Delivered);
+    }
+
     /// The back end has the copy, but for so many spans that it rejected for good.
     pub(crate) fn settle_delivered(self, rejected_spans: u64) {
         self.take_over().delivered(rejected_spans);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use rootspan_wire::otlp::batch::TraceBatch;
-use rootspan_wire::otlp::payload::Payload;
+use rootspan_wire::otlp::payload::{Payload, Signal};
 
 use crate::budget::{Budget, Reservation};
 use crate::context::ClientContext;
@@ -53,6 +53,11 @@ impl Batch {
     /// What it holds. A clone of it must not outlive the batch.
     pub(crate) const fn payload(&self) -> &Payload {
         &self.payload
+    }
+
+    /// What it tells of.
+    pub(crate) const fn signal(&self) -> Signal {
+        self.payload.signal()
     }
 
     /// The request's protobuf bytes. A clone of them must not outlive the batch.

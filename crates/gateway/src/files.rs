@@ -1,5 +1,6 @@
 //! The files that the gateway reads: configuration, and what the kernel tells of this process.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 /// Largest configuration file; far above any real one.
@@ -52,6 +53,22 @@ pub(crate) fn read_hosts(path: &Path, name: &str) -> Vec<std::net::IpAddr> {
 /// Removes a file.
 pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
     std::fs::remove_file(path)
+}
+
+/// Makes sure that a folder is there: with permissions it is created if it is missing.
+pub(crate) fn prepare_folder(path: &Path, permissions: Option<u32>) -> Result<(), String> {
+    let shown = path.display();
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => return Err(format!("{shown} is not a folder")),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(format!("{shown}: {error}")),
+        Err(_) => {}
+    }
+    let Some(mode) = permissions else {
+        return Err(format!("the folder {shown} does not exist; create it, or set `create_directory: true`"));
+    };
+    let created = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    created.map_err(|error| format!("the folder {shown} cannot be created: {error}"))
 }
 
 /// The memory that this process's control group allows; `None` without a limit.

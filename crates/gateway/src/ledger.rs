@@ -69,6 +69,8 @@ reasons! {
         RetryTimeout = "retry_timeout",
         /// The drain's deadline passed while they were in memory.
         DrainDeadline = "drain_deadline",
+        /// The part of a queue on disk that held them is damaged.
+        StorageCorrupt = "storage_corrupt",
     }
 }
 
@@ -185,6 +187,8 @@ pub struct ExporterAccount {
     pub refused: Refused,
     /// Waiting or being delivered now.
     pub queued: u64,
+    /// Those of them that are on disk: they outlive this process.
+    pub stored: u64,
 }
 
 /// The owner of an account and what it counts.
@@ -207,7 +211,7 @@ impl PipelineAccount {
 impl ExporterAccount {
     const fn new(id: String, signal: Signal) -> Self {
         let (dropped, refused) = (ByReason::NONE, ByReason::NONE);
-        Self { id, signal, enqueued: 0, recovered: 0, delivered: 0, dropped, refused, queued: 0 }
+        Self { id, signal, enqueued: 0, recovered: 0, delivered: 0, dropped, refused, queued: 0, stored: 0 }
     }
 }
 
@@ -347,6 +351,28 @@ impl Ledger {
         account.dropped.add(reason as usize, dropped);
     }
 
+    /// Spans were found on disk at start.
+    pub(crate) fn recovered(&self, exporter: ExporterIndex, spans: u64) {
+        let account = &mut self.lock().exporters[exporter.0];
+        account.recovered += spans;
+        account.queued += spans;
+        account.stored += spans;
+    }
+
+    /// Spans that are queued are on disk now.
+    pub(crate) fn stored(&self, exporter: ExporterIndex, spans: u64) {
+        self.lock().exporters[exporter.0].stored += spans;
+    }
+
+    /// As [`Ledger::exported`], for spans that are on disk.
+    pub(crate) fn exported_from_disk(&self, exporter: ExporterIndex, spans: u64, dropped: u64, reason: DropReason) {
+        let account = &mut self.lock().exporters[exporter.0];
+        take(&mut account.queued, spans);
+        take(&mut account.stored, spans);
+        account.delivered += spans - dropped;
+        account.dropped.add(reason as usize, dropped);
+    }
+
     /// One copy is settled where it is.
     pub(crate) fn settled(&self, place: Place, spans: u64, settlement: Settlement) {
         let mut accounts = self.lock();
@@ -410,11 +436,11 @@ impl Snapshot {
         found
     }
 
-    /// Spans that are on their way now.
+    /// Spans that are on their way now and would not outlive this process.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         let held: u64 = self.pipelines.iter().map(|pipeline| pipeline.held).sum();
-        let queued: u64 = self.exporters.iter().map(|exporter| exporter.queued).sum();
+        let queued: u64 = self.exporters.iter().map(|exporter| exporter.queued - exporter.stored).sum();
         held + queued
     }
 
@@ -438,6 +464,7 @@ impl Snapshot {
             json!({
                 "id": e.id, "signal": e.signal.name(), "enqueued": e.enqueued, "recovered": e.recovered, "delivered": e.delivered,
                 "dropped": dropped_json(&e.dropped), "refused": refused_json(&e.refused), "queued": e.queued,
+                "on_disk": e.stored,
             })
         });
         json!({

@@ -13,9 +13,11 @@ use crate::connectors::forward::ForwardConfig;
 use crate::exporters::debug::DebugConfig;
 use crate::exporters::file::FileConfig;
 use crate::exporters::otlp::{OtlpGrpcConfig, OtlpHttpConfig};
+use crate::exporters::sending::SendingQueueConfig;
 use crate::exporters::store::StoreConfig;
 use crate::extensions::basicauth::BasicAuthConfig;
 use crate::extensions::bearertokenauth::BearerTokenAuthConfig;
+use crate::extensions::file_storage::FileStorageConfig;
 use crate::extensions::health_check::HealthCheckConfig;
 use crate::extensions::retired;
 use crate::extensions::ui::UiConfig;
@@ -105,8 +107,22 @@ pub enum Extension {
     BasicAuth(Box<BasicAuthConfig>),
     /// `ui`
     Ui(UiConfig),
+    /// `file_storage`
+    FileStorage(FileStorageConfig),
     /// `memory_ballast`, `pprof`, …: accepted, nothing runs.
     Retired,
+}
+
+impl Exporter {
+    /// The settings of its queue, if it can have one.
+    #[must_use]
+    pub fn sending_queue(&self) -> Option<&SendingQueueConfig> {
+        match self {
+            Self::OtlpGrpc(config) => Some(&config.sending_queue),
+            Self::OtlpHttp(config) => Some(&config.sending_queue),
+            Self::Store(_) | Self::Debug(_) | Self::File(_) => None,
+        }
+    }
 }
 
 /// One kind of component as a section of the file.
@@ -245,6 +261,7 @@ impl Component for Extension {
         built_in!("extensions.bearertokenauth", &[], &[], BearerTokenAuthConfig),
         built_in!("extensions.basicauth", &[], &[], BasicAuthConfig),
         built_in!("extensions.ui", &[], &[], UiConfig),
+        built_in!("extensions.file_storage", &[], &[], FileStorageConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::EXTENSIONS;
 
@@ -260,6 +277,7 @@ impl Component for Extension {
                 Some(BasicAuthConfig::decode_checked(entry, problems).map(|config| Self::BasicAuth(Box::new(config))))
             }
             "ui" => Some(UiConfig::decode_checked(entry, problems).map(Self::Ui)),
+            "file_storage" => Some(FileStorageConfig::decode_checked(entry, problems).map(Self::FileStorage)),
             _ => retired::REASONS.iter().find(|(name, _)| *name == kind).map(|(name, reason)| {
                 problems.warning(&entry.position, format!("`{name}` is accepted and has no effect: {reason}"));
                 Some(Self::Retired)

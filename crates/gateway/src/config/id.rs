@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::decode::Decode;
 use super::node::Node;
 use super::problems::{Position, Problems};
 use super::values::scalar;
@@ -55,6 +56,30 @@ impl ComponentId {
                 None
             }
         }
+    }
+}
+
+/// The id of an extension that a component uses, and where it stands. The place is no part of what is meant: two that name
+/// the same extension are equal.
+#[derive(Clone, Debug)]
+pub struct ExtensionReference {
+    /// The extension.
+    pub id: ComponentId,
+    /// Where it is named.
+    pub position: Position,
+}
+
+impl PartialEq for ExtensionReference {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Decode for ExtensionReference {
+    const KIND: &'static str = "the id of an extension";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        ComponentId::decode(node, problems).map(|(id, position)| Self { id, position })
     }
 }
 

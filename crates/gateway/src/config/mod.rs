@@ -37,8 +37,8 @@ use problems::{Problem, Problems, did_you_mean};
 use service::{Pipeline, Reference, Service, decode_service};
 
 use crate::exporters::store::StoreConfig;
-use crate::extensions::auth;
 use crate::extensions::ui::UiConfig;
+use crate::extensions::{auth, file_storage};
 use crate::files;
 
 /// Names a file like `/etc/hosts` for the names of back ends.
@@ -181,6 +181,7 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
         warnings: Vec::new(),
     };
     auth::check(&config, &extensions.ids, problems);
+    file_storage::check(&config, &extensions.ids, problems);
     Some(config)
 }
 

@@ -503,3 +503,50 @@ service: {pipelines: {traces: {receivers: [otlp], exporters: [debug]}}}
         }
     }
 }
+
+#[test]
+fn a_queue_on_disk_needs_an_extension_that_keeps_it_and_runs() {
+    let pipelines = "service: {extensions: [health_check], pipelines: {traces: {receivers: [otlp], exporters: [otlp/a, otlp/b, otlp/c, otlp/d]}}}";
+    check_problems(
+        &format!(
+            "\
+receivers: {{otlp: {{protocols: {{grpc: }}}}}}
+exporters:
+  otlp/a: {{endpoint: 'a:1', sending_queue: {{storage: file_storage/queues}}}}
+  otlp/b: {{endpoint: 'b:1', sending_queue: {{storage: health_check}}}}
+  otlp/c: {{endpoint: 'c:1', sending_queue: {{storage: file_storage}}}}
+  otlp/d: {{endpoint: 'd:1', sending_queue: {{storage: file_storage, wait_for_result: true}}}}
+extensions:
+  health_check: {{}}
+  file_storage: {{directory: '', min_free_percent: 100}}
+  file_storage/permissions: {{directory_permissions: '0077'}}
+{pipelines}
+"
+        ),
+        &expect![[r#"
+            gateway.yaml:3:54: the extension `file_storage/queues` is not defined under `extensions`; did you mean `file_storage`?
+            gateway.yaml:4:54: the extension `health_check` keeps no queues; `file_storage` does
+            gateway.yaml:5:54: the extension `file_storage` does not run: add it to `service.extensions`
+            gateway.yaml:6:54: `wait_for_result` and `storage` exclude each other: what is on disk is answered
+            gateway.yaml:6:54: the extension `file_storage` does not run: add it to `service.extensions`
+            gateway.yaml:9:3: `directory` must not be empty
+            gateway.yaml:9:3: `min_free_percent` is at least 0 and below 100
+            gateway.yaml:10:53: expected octal permissions such as '0750' that let the owner in, found `0077`
+        "#]],
+    );
+    let config = loaded(
+        "\
+receivers: {otlp: {protocols: {grpc: }}}
+exporters: {otlp: {endpoint: 'a:1', sending_queue: {storage: file_storage/q}}}
+extensions: {file_storage/q: {directory: /tmp/q, timeout: 10s, compaction: {on_start: true}, fsync: true}}
+service: {extensions: [file_storage/q], pipelines: {traces: {receivers: [otlp], exporters: [otlp]}}}
+",
+    );
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        gateway.yaml:3:50: `timeout` is accepted and has no effect: the lock of a folder is had at once or not at all
+        gateway.yaml:3:64: `compaction` is accepted and has no effect: whole files are removed once they are delivered
+        gateway.yaml:3:94: `fsync` is accepted and has no effect: what is acknowledged is always synced
+    "#]]
+    .assert_eq(&format!("{}\n", warnings.join("\n")));
+}

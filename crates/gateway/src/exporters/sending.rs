@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::config::decode::Decode;
+use crate::config::id::ExtensionReference;
 use crate::config::node::Node;
 use crate::config::problems::Problems;
 use crate::config::values::choice;
@@ -33,8 +34,9 @@ config! {
         wait_for_result: bool = "false",
         /// Merging of requests; goes before a `batch` processor.
         batch: Option<QueueBatchConfig>,
+        /// The extension that keeps the queue on disk, `file_storage`; without one it is in memory.
+        storage: Option<ExtensionReference>,
     }
-    known { "storage" }
 }
 
 config! {
@@ -65,8 +67,8 @@ config! {
         multiplier: f64 = "1.5",
         /// Longest interval.
         max_interval: Duration = "30s",
-        /// When to give up; 0 is never.
-        max_elapsed_time: Duration = "300s",
+        /// When to give up; 0 is never. The default is 300s, and with `sending_queue.storage` never.
+        max_elapsed_time: Option<Duration>,
     }
 }
 

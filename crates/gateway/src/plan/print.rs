@@ -71,6 +71,9 @@ impl fmt::Display for Plan {
                 Extension::BearerTokenAuth(_) => writeln!(f, "extension {id}: bearer tokens")?,
                 Extension::BasicAuth(_) => writeln!(f, "extension {id}: names and passwords")?,
                 Extension::Ui(ui) => writeln!(f, "extension {id} listens {}", ui.endpoint)?,
+                Extension::FileStorage(storage) => {
+                    writeln!(f, "extension {id} keeps queues in {}", storage.directory)?;
+                }
                 Extension::Retired => writeln!(f, "extension {id}: accepted, nothing runs")?,
             }
         }

@@ -5,6 +5,7 @@
 
 pub(crate) mod delivery;
 pub(crate) mod ingress;
+pub(crate) mod outlets;
 pub(crate) mod pipeline;
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use crate::exporters::{Exporter, Surroundings};
 use crate::extensions::auth::Authenticators;
 use crate::extensions::health_check::{self, Health, HealthCheckConfig};
 use crate::files;
-use crate::ledger::{ExporterIndex, Ledger, Named, Place, Snapshot};
+use crate::ledger::{Ledger, Named, Place, Snapshot};
 use crate::net::listen::{ListenError, Listener};
 use crate::net::resolve::Resolver;
 use crate::net::stop::{self, Stop, Stopper};
@@ -42,9 +43,13 @@ use crate::receivers::{cloudfront, otlp};
 use crate::tasks::{self, Task};
 use crate::telemetry;
 use crate::telemetry::metrics::{RecordCounts, Sources};
-use delivery::{Scatter, Settings};
+use delivery::Scatter;
+
 use ingress::Ingresses;
+use outlets::Outlets;
 use pipeline::{Chain, Item};
+
+pub use delivery::state::{DeliveryState, DiskFill, ExporterState, Histogram, LastError, QueueFill};
 
 /// How often to look whether everything is settled at the end, and for how long.
 const SETTLE_STEP: Duration = Duration::from_millis(1);
@@ -94,6 +99,16 @@ pub enum StartError {
         /// Which file, and what is wrong with it.
         reason: String,
     },
+    /// The queue of an exporter cannot be opened.
+    #[error("the queue of the exporter {id} in {folder} cannot be opened: {reason}")]
+    Storage {
+        /// Of the exporter.
+        id: String,
+        /// Its folder.
+        folder: String,
+        /// Why not.
+        reason: String,
+    },
     /// A file cannot be written.
     #[error("the exporter {id} cannot write {reason}")]
     File {
@@ -139,6 +154,7 @@ pub struct Running {
     receivers: Vec<Task>,
     pipelines: Vec<Task>,
     deliveries: Vec<Task>,
+    states: Vec<Arc<DeliveryState>>,
     others: Vec<Task>,
 }
 
@@ -168,11 +184,14 @@ impl Gateway {
         for planned in &plan.exporters {
             exporters.push(build_exporter(planned, &environment, &surroundings)?);
         }
-        let sockets = Sockets::bind(config, &plan, &surroundings.authenticators).await?;
         let ledger = Arc::new(new_ledger(&plan));
+        let storages = outlets::open_storages(&plan, &ledger, &environment.clock).await?;
+        let sockets = Sockets::bind(config, &plan, &surroundings.authenticators).await?;
         let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
-        let (deliveries, outputs) = start_deliveries(&plan, exporters, &budget, &Scatter::random());
+        let exporters = exporters.into_iter().zip(storages).collect();
+        let outlets = outlets::start(&plan, exporters, &budget, &Scatter::random(), &environment.clock);
+        let Outlets { tasks: deliveries, inputs: outputs, states } = outlets;
         let (pipelines, inputs) = start_pipelines(&plan, &outputs, &budget, &environment.clock);
         drop(outputs);
         let (stop_receivers, receivers_stop) = stop::channel();
@@ -187,6 +206,7 @@ impl Gateway {
             receivers: Vec::new(),
             pipelines,
             deliveries,
+            states: states.clone(),
             others: Vec::new(),
         };
         let mut cloudfront = Vec::new();
@@ -239,6 +259,12 @@ impl Running {
         Arc::clone(&self.ledger)
     }
 
+    /// What each exporter's delivery tells of itself, in the order of the plan's exporters.
+    #[must_use]
+    pub fn deliveries(&self) -> &[Arc<DeliveryState>] {
+        &self.states
+    }
+
     /// The budget of payload bytes.
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
@@ -274,7 +300,7 @@ impl Running {
         [receivers, pipelines, deliveries]: [Vec<Task>; 3],
     ) -> Self {
         let (health, stop_others) = (Arc::new(Health::new(clock)), stop::channel().0);
-        let (addresses, others) = (Vec::new(), Vec::new());
+        let (addresses, others, states) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             addresses,
             ledger,
@@ -285,6 +311,7 @@ impl Running {
             receivers,
             pipelines,
             deliveries,
+            states,
             others,
         }
     }
@@ -355,28 +382,6 @@ fn build_exporter(
             Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
         }
     }
-}
-
-pub(crate) fn start_deliveries(
-    plan: &Plan,
-    exporters: Vec<Arc<dyn Exporter>>,
-    budget: &Arc<Budget>,
-    scatter: &Scatter,
-) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
-    let start = |(index, exporter): (usize, Arc<dyn Exporter>)| {
-        let batch = plan.merging_before(ExporterIndex(index));
-        let settings = match &plan.exporters[index].config {
-            ExporterConfig::Store(_) | ExporterConfig::Debug(_) => Settings::DIRECT,
-            // One after the other: that is how they are in the file.
-            ExporterConfig::File(_) => Settings { consumers: 1, ..Settings::DIRECT },
-            ExporterConfig::OtlpGrpc(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
-            ExporterConfig::OtlpHttp(config) => Settings::new(&config.sending_queue, &config.retry_on_failure, batch),
-        };
-        let (sender, input) = mpsc::channel(delivery::WAITING_BATCHES);
-        let delivery = delivery::run(input, exporter, settings, Arc::clone(budget), scatter.clone());
-        (tasks::start("delivery", delivery), sender)
-    };
-    exporters.into_iter().enumerate().map(start).unzip()
 }
 
 pub(crate) fn start_pipelines(

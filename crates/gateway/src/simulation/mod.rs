@@ -37,7 +37,8 @@ use crate::net::stop;
 use crate::plan::{Plan, plan};
 use crate::runtime::delivery::Scatter;
 use crate::runtime::ingress::Ingresses;
-use crate::runtime::{DrainReport, Running, new_ledger, start_deliveries, start_pipelines};
+use crate::runtime::outlets::{self, Outlets};
+use crate::runtime::{DrainReport, Running, new_ledger, start_pipelines};
 use crate::tasks;
 
 /// Where the wall clock of a run begins: 2026-09-14T08:00:00Z.
@@ -103,8 +104,9 @@ fn backend(scenario: &Scenario, plan: &Plan, index: usize) -> Backend {
 fn start(scenario: &Scenario, plan: &Plan, backends: &[Backend], book: &Book, budget: &Arc<Budget>) -> Running {
     let ledger = Arc::new(new_ledger(plan));
     let clock = clock(&scenario.clock_jumps);
-    let exporters = backends.iter().map(|backend| Arc::new(backend.clone()) as Arc<dyn Exporter>).collect();
-    let (deliveries, outputs) = start_deliveries(plan, exporters, budget, &Scatter::seeded(scenario.seed));
+    let exporters = backends.iter().map(|backend| (Arc::new(backend.clone()) as Arc<dyn Exporter>, None)).collect();
+    let scatter = Scatter::seeded(scenario.seed);
+    let Outlets { tasks: deliveries, inputs: outputs, .. } = outlets::start(plan, exporters, budget, &scatter, &clock);
     let (pipelines, inputs) = start_pipelines(plan, &outputs, budget, &clock);
     let (stopper, stop) = stop::channel();
     let receivers = plan.receivers.iter().enumerate().map(|(index, planned)| {

@@ -41,7 +41,7 @@ impl Reader {
     pub fn next_frame(&mut self) -> Result<Option<(Sequence, Bytes)>, JournalError> {
         match self.next_within(usize::MAX)? {
             Next::Frame(sequence, payload) => Ok(Some((sequence, payload))),
-            Next::TooLong(_) => unreachable!("nothing is longer than that"),
+            Next::TooLong { .. } => unreachable!("nothing is longer than that"),
             Next::End => Ok(None),
         }
     }
@@ -74,7 +74,9 @@ impl Reader {
                     self.current.as_mut().expect("it has just stepped").pass_over(&header);
                     continue;
                 }
-                Step::TooLong(header) => return Ok(Next::TooLong(header.length as usize)),
+                Step::TooLong(header) => {
+                    return Ok(Next::TooLong { sequence: header.sequence, length: header.length as usize });
+                }
                 Step::End if segment.is_unread => {
                     self.pass_over(segment);
                     continue;
@@ -84,6 +86,11 @@ impl Reader {
             };
             return Err(self.damaged(segment, reason));
         }
+    }
+
+    /// The next frame handed out has this sequence or a higher one; frames before it are not read.
+    pub fn skip_to(&mut self, sequence: Sequence) {
+        self.next = self.next.max(sequence);
     }
 
     /// Goes on behind the segment in which reading fails again and again.
@@ -142,8 +149,13 @@ impl fmt::Debug for Reader {
 pub enum Next {
     /// A frame.
     Frame(Sequence, Bytes),
-    /// The next payload is that long; it was not read, and is next again.
-    TooLong(usize),
+    /// The next payload is longer than there is room; it was not read, and is next again.
+    TooLong {
+        /// Its sequence.
+        sequence: Sequence,
+        /// Its length.
+        length: usize,
+    },
     /// The end of what is durable now.
     End,
 }

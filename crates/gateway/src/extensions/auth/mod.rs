@@ -13,39 +13,16 @@ use super::bearertokenauth::BearerTokens;
 use crate::config;
 use crate::config::Config;
 use crate::config::components::{Exporter, Extension, Receiver};
-use crate::config::decode::Decode;
-use crate::config::id::ComponentId;
-use crate::config::node::Node;
-use crate::config::problems::{Position, Problems};
+use crate::config::id::{ComponentId, ExtensionReference};
+use crate::config::problems::Problems;
 
 config! {
     /// Authentication.
     pub struct AuthConfig {
         /// The extension that does it, `bearertokenauth` or `basicauth`; it must be among `service.extensions`.
-        authenticator: AuthenticatorRef,
+        authenticator: ExtensionReference,
     }
     known { "request_params" }
-}
-
-/// The id of an authenticator.
-#[derive(Clone, Debug)]
-pub struct AuthenticatorRef {
-    id: ComponentId,
-    position: Position,
-}
-
-impl PartialEq for AuthenticatorRef {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-impl Decode for AuthenticatorRef {
-    const KIND: &'static str = "the id of an extension";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        ComponentId::decode(node, problems).map(|(id, position)| Self { id, position })
-    }
 }
 
 /// What a server knows of a client that has shown itself.
@@ -134,7 +111,9 @@ impl Authenticators {
                     Htpasswd::load(config, &what).map(Authenticator::Htpasswd)
                 }
                 Extension::BasicAuth(config) => OwnCredentials::load(config, &what).map(Authenticator::Own),
-                Extension::HealthCheck(_) | Extension::Ui(_) | Extension::Retired => continue,
+                Extension::HealthCheck(_) | Extension::Ui(_) | Extension::FileStorage(_) | Extension::Retired => {
+                    continue;
+                }
             };
             let authenticator = authenticator.map_err(|reason| (id.to_string(), reason))?;
             built.insert(id.clone(), Arc::new(authenticator));
@@ -182,7 +161,7 @@ pub(crate) fn check(config: &Config, defined: &[String], problems: &mut Problems
 }
 
 fn check_one(auth: &AuthConfig, end: End, config: &Config, defined: &[String], problems: &mut Problems) {
-    let AuthenticatorRef { id, position } = &auth.authenticator;
+    let ExtensionReference { id, position } = &auth.authenticator;
     let text = id.to_string();
     if !defined.iter().any(|defined| defined.trim() == text) {
         let hint = config::problems::did_you_mean(&text, defined.iter().map(String::as_str));
@@ -200,7 +179,9 @@ fn check_one(auth: &AuthConfig, end: End, config: &Config, defined: &[String], p
         (Extension::BasicAuth(basic), End::Client) if basic.client_auth.is_some() => return,
         (Extension::BasicAuth(_), End::Server) => "has no `htpasswd`: it cannot authenticate clients",
         (Extension::BasicAuth(_), End::Client) => "has no `client_auth`: it has nothing to show to a server",
-        (Extension::HealthCheck(_) | Extension::Ui(_) | Extension::Retired, _) => "does not authenticate",
+        (Extension::HealthCheck(_) | Extension::Ui(_) | Extension::FileStorage(_) | Extension::Retired, _) => {
+            "does not authenticate"
+        }
     };
     problems.error(position, format!("the extension `{text}` {reason}"));
 }

@@ -4,9 +4,15 @@
 //! back end's answer. Requests wait unmerged and are concatenated when they are sent: concatenated requests are one
 //! request. What the back end refuses for good as part of a merged request is tried once more by itself, so that one
 //! bad request takes no others with it.
+//!
+//! With [`storage`] the queue is on disk: requests are taken over when they are synced, and what is not delivered at the
+//! end stays for the next start.
 
+mod attempts;
 mod queue;
 mod retry;
+pub(crate) mod state;
+pub(crate) mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -16,17 +22,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::pipeline::Item;
+use rootspan_model::time::UnixNanos;
+
+use self::attempts::Delivery;
+use self::queue::{Queue, Room};
+use self::state::DeliveryState;
+use self::storage::{Finished, Storage, Stored};
 use crate::ack::{Ack, Outcome, Refusal, Taken};
 use crate::batch::Batch;
 use crate::budget::Budget;
+use crate::clock::Clock;
+use crate::exporters::Exporter;
 use crate::exporters::sending::{OnFull, RetryConfig, SendingQueueConfig, Sizer};
-use crate::exporters::{Exported, Exporter};
 use crate::ledger::{DropReason, RefusalReason};
+use crate::net::stop;
 use crate::processors::BatchConfig;
+use crate::runtime::pipeline::Item;
 use crate::tasks::TaskGroup;
-use queue::{Queue, Room};
-use retry::{Retry, Wait};
 
 pub(crate) use retry::Scatter;
 
@@ -101,9 +113,25 @@ impl Settings {
             takes_over: queue.enabled && !queue.wait_for_result,
             limit: queue.enabled.then_some(limit),
             merging: of_queue.or(of_processor),
-            retry: retry.enabled.then(|| retry.clone()),
+            retry: retry.enabled.then(|| RetryConfig {
+                // What is on disk can wait as long as it takes.
+                max_elapsed_time: retry.max_elapsed_time.or(queue.storage.as_ref().map(|_| Duration::ZERO)),
+                ..retry.clone()
+            }),
         }
     }
+}
+
+/// Everything that one delivery is made of.
+pub(crate) struct Outlet {
+    pub(crate) exporter: Arc<dyn Exporter>,
+    pub(crate) settings: Settings,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) scatter: Scatter,
+    pub(crate) clock: Clock,
+    pub(crate) state: Arc<DeliveryState>,
+    /// Where the queue is, if it is on disk.
+    pub(crate) storage: Option<Storage>,
 }
 
 /// A batch in delivery.
@@ -111,8 +139,12 @@ impl Settings {
 struct Waiting {
     batch: Batch,
     duty: Duty,
+    /// Since when it waits to be merged.
     since: Instant,
-    room: Room,
+    /// When its sender gave it to us.
+    taken: UnixNanos,
+    /// `None`: it is on disk, which has a limit of its own.
+    room: Option<Room>,
 }
 
 /// Who must hear what becomes of a batch.
@@ -122,77 +154,136 @@ enum Duty {
     Held(Ack),
     /// Its sender was told that it is accepted.
     Taken(Taken),
+    /// As before, and it is on disk.
+    Stored(Stored),
 }
 
 /// How the attempts on one batch ended.
 #[derive(Clone, Debug)]
 enum End {
-    Delivered { rejected_spans: u64 },
+    Delivered {
+        rejected_spans: u64,
+    },
     Rejected(Refusal),
     GaveUp(Refusal),
+    /// There is no time for more of them; what is on disk stays there.
+    Stopped,
 }
 
-impl Duty {
+impl Waiting {
     fn settle(self, end: End) {
-        match (self, end) {
-            (Self::Held(ack), End::Delivered { rejected_spans }) => ack.settle_delivered(rejected_spans),
-            (Self::Held(ack), End::Rejected(refusal) | End::GaveUp(refusal)) => ack.settle(Outcome::Refused(refusal)),
-            (Self::Taken(taken), End::Delivered { rejected_spans }) => taken.delivered(rejected_spans),
-            (Self::Taken(taken), End::Rejected(refusal)) => {
-                tracing::error!(
-                    reason = refusal.message,
-                    "the back end refused accepted spans for good; they are lost"
-                );
+        // The room is given back before anybody hears of the end and sends more.
+        drop(self.room);
+        match (self.duty, end) {
+            (Duty::Held(ack), End::Delivered { rejected_spans }) => ack.settle_delivered(rejected_spans),
+            (Duty::Held(ack), End::Rejected(refusal) | End::GaveUp(refusal)) => ack.settle(Outcome::Refused(refusal)),
+            (Duty::Taken(taken), End::Delivered { rejected_spans }) => taken.delivered(rejected_spans),
+            (Duty::Taken(taken), End::Rejected(refusal)) => {
+                say_rejected(&refusal, false);
                 taken.dropped(DropReason::RejectedByBackend);
             }
-            (Self::Taken(taken), End::GaveUp(refusal)) => {
-                tracing::error!(
-                    reason = refusal.message,
-                    "accepted spans could not be delivered in time; they are lost"
-                );
+            (Duty::Taken(taken), End::GaveUp(refusal)) => {
+                say_gave_up(&refusal);
                 taken.dropped(DropReason::RetryTimeout);
             }
+            (Duty::Stored(stored), End::Delivered { rejected_spans }) => stored.delivered(rejected_spans),
+            (Duty::Stored(stored), End::Rejected(refusal)) => {
+                let is_kept = stored.refused(&self.batch, &refusal.message);
+                say_rejected(&refusal, is_kept);
+            }
+            (Duty::Stored(stored), End::GaveUp(refusal)) => {
+                say_gave_up(&refusal);
+                stored.dropped(DropReason::RetryTimeout);
+            }
+            // Dropping them unsettled says it.
+            (Duty::Held(_) | Duty::Taken(_) | Duty::Stored(_), End::Stopped) => {}
         }
     }
 }
 
-/// Delivers until the input is closed and empty and every export has ended.
-pub(crate) async fn run(
-    mut input: mpsc::Receiver<Item>,
-    exporter: Arc<dyn Exporter>,
-    settings: Settings,
-    budget: Arc<Budget>,
-    scatter: Scatter,
-) {
+fn say_rejected(refusal: &Refusal, is_kept: bool) {
+    let reason = refusal.message.as_str();
+    if is_kept {
+        // Where they are is said by the storage.
+        tracing::debug!(reason, "the back end refused accepted spans for good");
+    } else {
+        tracing::error!(reason, "the back end refused accepted spans for good; they are lost");
+    }
+}
+
+fn say_gave_up(refusal: &Refusal) {
+    let reason = refusal.message.as_str();
+    tracing::error!(reason, "accepted spans could not be delivered in time; they are lost");
+}
+
+/// Delivers until the input is closed and empty and every export has ended. What is on disk stays there at the end.
+pub(crate) async fn run(mut input: mpsc::Receiver<Item>, outlet: Outlet) {
+    let Outlet { exporter, settings, budget, scatter, clock, state, mut storage } = outlet;
+    let (stopper, stop) = stop::channel();
+    let stop = storage.is_some().then_some(stop);
+    let retry = settings.retry.clone();
+    let delivery =
+        Delivery { exporter, retry, scatter, stop, budget: Arc::clone(&budget), clock: Arc::clone(&clock), state };
     let mut queue = Queue::new(settings.limit, settings.merging);
     let mut exports = TaskGroup::new("export");
     let mut is_open = true;
-    while is_open || !queue.is_empty() {
+    loop {
+        let now = Instant::now();
+        if let Some(storage) = &mut storage {
+            storage.work(&budget, now);
+        }
+        tell(&delivery.state, &queue, storage.as_ref(), &settings);
         let can_start = exports.len() < settings.consumers;
-        if can_start && let Some(group) = queue.take_ready(Instant::now(), !is_open) {
-            let work = Delivery {
-                exporter: Arc::clone(&exporter),
-                retry: settings.retry.clone(),
-                budget: Arc::clone(&budget),
-                scatter: scatter.clone(),
-            };
-            exports.start(work.deliver(group));
+        let is_last = !is_open || storage.as_ref().is_some_and(Storage::is_memory_full);
+        if can_start && let Some(group) = queue.take_ready(now, is_last) {
+            exports.start(delivery.clone().deliver(group));
             continue;
         }
+        if !is_open && queue.is_empty() && exports.len() == 0 && storage.as_ref().is_none_or(Storage::is_closed) {
+            break;
+        }
         // Without a queue of its own, what waits here waits for merging only.
-        let takes = is_open && if settings.limit.is_some() { !queue.blocks() } else { can_start };
+        let takes =
+            is_open && if settings.limit.is_some() { !blocks(&queue, storage.as_ref(), &settings) } else { can_start };
+        let is_busy = storage.as_ref().is_some_and(Storage::is_busy);
+        let due = queue.due().filter(|_| can_start).into_iter().chain(storage.as_ref().and_then(Storage::due)).min();
         // All branches are cancel-safe; in this order, so that a run can be repeated, and what ends makes room first.
         tokio::select! {
             biased;
+            finished = finished(&mut storage), if is_busy => if let Some(storage) = &mut storage {
+                storage.finish(finished, &mut queue, &budget);
+            },
             () = exports.ended(), if exports.len() > 0 => {}
-            () = sleep_until(queue.due()), if can_start => {}
+            () = sleep_until(due) => {}
             item = input.recv(), if takes => match item {
-                None => is_open = false,
-                Some(item) => enqueue(item, &mut queue, &settings),
+                Some(item) => enqueue(item, &mut queue, storage.as_mut(), &settings, &clock),
+                None => {
+                    is_open = false;
+                    if let Some(storage) = &mut storage {
+                        stopper.stop();
+                        queue.clear();
+                        storage.close();
+                    }
+                }
             },
         }
     }
-    exports.join().await;
+    if let Some(storage) = &storage {
+        storage.say_what_stays();
+    }
+}
+
+/// Whether nothing more is to be taken because the limit is reached and asks to wait.
+fn blocks(queue: &Queue, storage: Option<&Storage>, settings: &Settings) -> bool {
+    let Some(limit) = settings.limit.filter(|limit| limit.blocks) else { return false };
+    storage.map_or(queue.used(), |storage| storage.used().by(limit.sizer)) >= limit.size
+}
+
+async fn finished(storage: &mut Option<Storage>) -> Finished {
+    match storage {
+        Some(storage) => storage.finished().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn sleep_until(time: Option<Instant>) {
@@ -202,7 +293,11 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-fn enqueue(item: Item, queue: &mut Queue, settings: &Settings) {
+fn enqueue(item: Item, queue: &mut Queue, storage: Option<&mut Storage>, settings: &Settings, clock: &Clock) {
+    if let Some(storage) = storage {
+        storage.stage(item, settings.limit);
+        return;
+    }
     let Item { batch, ack } = item;
     let Some(room) = queue.room_for(&batch) else {
         match settings.limit.map_or(OnFull::Refuse, |limit| limit.on_full) {
@@ -215,68 +310,17 @@ fn enqueue(item: Item, queue: &mut Queue, settings: &Settings) {
         return;
     };
     let duty = if settings.takes_over { Duty::Taken(ack.take_over()) } else { Duty::Held(ack) };
-    queue.push(Waiting { batch, duty, since: Instant::now(), room });
+    queue.push(Waiting { batch, duty, since: Instant::now(), taken: clock(), room: Some(room) });
 }
 
-/// What a delivery on its way needs.
-struct Delivery {
-    exporter: Arc<dyn Exporter>,
-    retry: Option<RetryConfig>,
-    budget: Arc<Budget>,
-    scatter: Scatter,
-}
-
-impl Delivery {
-    /// Delivers a group as one, or each by itself where that cannot be.
-    async fn deliver(self, group: Vec<Waiting>) {
-        let batches: Vec<&Batch> = group.iter().map(|waiting| &waiting.batch).collect();
-        // Merging takes memory; without it there is more to send, and nothing is lost.
-        let merged = if group.len() > 1 { Batch::merged(&batches, &self.budget) } else { None };
-        if let Some(merged) = merged {
-            match self.attempt(merged).await {
-                End::Rejected(_) => {}
-                // How many spans of which request were rejected is not said: the first ones answer for them.
-                End::Delivered { mut rejected_spans } => {
-                    for waiting in group {
-                        let rejected = rejected_spans.min(waiting.batch.items());
-                        rejected_spans -= rejected;
-                        waiting.settle(End::Delivered { rejected_spans: rejected });
-                    }
-                    return;
-                }
-                end @ End::GaveUp(_) => {
-                    group.into_iter().for_each(|waiting| waiting.settle(end.clone()));
-                    return;
-                }
-            }
+/// Keeps what is told of this delivery up to date.
+fn tell(state: &DeliveryState, queue: &Queue, storage: Option<&Storage>, settings: &Settings) {
+    match storage {
+        Some(storage) => {
+            let used = settings.limit.map_or(0, |limit| storage.used().by(limit.sizer));
+            state.set_waiting(used, storage.memory_bytes(), storage.oldest());
+            state.set_disk(storage.fill());
         }
-        for waiting in group {
-            let end = self.attempt(waiting.batch.clone()).await;
-            waiting.settle(end);
-        }
-    }
-
-    /// Tries until it is delivered, refused for good, or the time is over.
-    async fn attempt(&self, batch: Batch) -> End {
-        let mut retry = self.retry.as_ref().map(|config| Retry::new(config, &self.scatter, Instant::now()));
-        loop {
-            let refusal = match self.exporter.export(batch.clone()).await {
-                Exported::Delivered { rejected_spans } => return End::Delivered { rejected_spans },
-                Exported::Failed(refusal) => refusal,
-            };
-            let Some(hint) = refusal.retry_after else { return End::Rejected(refusal) };
-            match retry.as_mut().map(|retry| retry.next(hint, Instant::now())) {
-                Some(Wait::For(delay)) => tokio::time::sleep(delay).await,
-                Some(Wait::GiveUp) | None => return End::GaveUp(refusal),
-            }
-        }
-    }
-}
-
-impl Waiting {
-    fn settle(self, end: End) {
-        // The room is given back before anybody hears of the end and sends more.
-        drop(self.room);
-        self.duty.settle(end);
+        None => state.set_waiting(queue.used(), queue.bytes(), queue.oldest().map(|waiting| waiting.taken)),
     }
 }

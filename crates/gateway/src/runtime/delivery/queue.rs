@@ -18,6 +18,8 @@ pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     /// What waits, by the sizer of merging.
     mergeable: u64,
+    /// Bytes of what waits.
+    bytes: u64,
     /// What waits or is on the way, by the sizer of the limit.
     used: Arc<AtomicU64>,
 }
@@ -45,16 +47,11 @@ fn size(sizer: Sizer, batch: &Batch) -> u64 {
 
 impl Queue {
     pub(super) fn new(limit: Option<Limit>, merging: Option<Merging>) -> Self {
-        Self { limit, merging, waiting: VecDeque::new(), mergeable: 0, used: Arc::default() }
+        Self { limit, merging, waiting: VecDeque::new(), mergeable: 0, bytes: 0, used: Arc::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    /// Whether nothing more is to be taken because the limit is reached and asks to wait.
-    pub(super) fn blocks(&self) -> bool {
-        self.limit.is_some_and(|limit| limit.blocks && self.used.load(Ordering::Acquire) >= limit.size)
     }
 
     /// Room for a batch; `None` if the queue is full. One that is longer than an empty queue, or that waited for room,
@@ -70,8 +67,30 @@ impl Queue {
         Some(Room { used: Arc::clone(&self.used), size })
     }
 
+    /// What waits or is on the way, by the sizer of the limit.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Bytes of what waits.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The oldest that waits.
+    pub(super) fn oldest(&self) -> Option<&Waiting> {
+        self.waiting.front()
+    }
+
+    /// Lets go of everything that waits.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+        (self.mergeable, self.bytes) = (0, 0);
+    }
+
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.mergeable += self.merged_size(&waiting);
+        self.bytes += waiting.batch.bytes().len() as u64;
         self.waiting.push_back(waiting);
     }
 
@@ -83,7 +102,7 @@ impl Queue {
 
     /// What is to be sent now, together; at the end, everything is.
     pub(super) fn take_ready(&mut self, now: Instant, at_end: bool) -> Option<Vec<Waiting>> {
-        let Some(merging) = self.merging else { return self.waiting.pop_front().map(|waiting| vec![waiting]) };
+        let Some(merging) = self.merging else { return self.pop().map(|waiting| vec![waiting]) };
         let is_due = self.due()? <= now;
         if !is_due && !at_end && self.mergeable < merging.min_size {
             return None;
@@ -98,10 +117,16 @@ impl Queue {
                 break;
             }
             sum += size;
-            group.extend(self.waiting.pop_front());
+            group.extend(self.pop());
         }
         self.mergeable -= sum;
         Some(group)
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let waiting = self.waiting.pop_front()?;
+        self.bytes -= waiting.batch.bytes().len() as u64;
+        Some(waiting)
     }
 
     fn merged_size(&self, waiting: &Waiting) -> u64 {

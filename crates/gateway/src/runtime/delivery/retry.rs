@@ -12,6 +12,9 @@ use crate::exporters::sending::RetryConfig;
 /// Longer intervals than a day mean never, and must not overflow.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
+/// When to give up if nothing is configured, as in the collector.
+const DEFAULT_ELAPSED_TIME: Duration = Duration::from_secs(300);
+
 /// Where around the interval each delay falls. Clones draw from the same numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Scatter(Arc<AtomicU64>);
@@ -73,7 +76,7 @@ impl Retry {
         let delay = self.interval.min(LONGEST_INTERVAL).mul_f64(factor).max(hint);
         let grown = self.interval.as_secs_f64() * self.config.multiplier.max(1.0);
         self.interval = Duration::try_from_secs_f64(grown).unwrap_or(Duration::MAX).min(self.config.max_interval);
-        let limit = self.config.max_elapsed_time;
+        let limit = self.config.max_elapsed_time.unwrap_or(DEFAULT_ELAPSED_TIME);
         let elapsed = now.saturating_duration_since(self.begun);
         if limit > Duration::ZERO && elapsed.saturating_add(delay) > limit { Wait::GiveUp } else { Wait::For(delay) }
     }
@@ -91,7 +94,7 @@ mod tests {
             randomization_factor: 0.5,
             multiplier: 2.0,
             max_interval: Duration::from_secs(3),
-            max_elapsed_time: Duration::from_secs(60),
+            max_elapsed_time: Some(Duration::from_secs(60)),
         };
         let begun = Instant::now();
         let mut retry = Retry::new(&config, &Scatter::seeded(1), begun);
@@ -104,7 +107,7 @@ mod tests {
         assert_eq!(retry.next_with(0.5, Duration::from_secs(20), begun), seconds(20.0), "the back end asked for more");
         let late = begun + Duration::from_secs(58);
         assert_eq!(retry.next_with(0.5, Duration::ZERO, late), Wait::GiveUp);
-        let for_ever = RetryConfig { max_elapsed_time: Duration::ZERO, ..config };
+        let for_ever = RetryConfig { max_elapsed_time: Some(Duration::ZERO), ..config };
         assert_ne!(
             Retry::new(&for_ever, &Scatter::seeded(1), begun)
                 .next(Duration::ZERO, begun + Duration::from_secs(1 << 30)),

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::ack;
-use crate::exporters::Export;
+use crate::exporters::{Export, Exported};
 use crate::ledger::{ExporterAccount, ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex};
 use crate::tasks::{self, Task};
 
@@ -63,7 +63,7 @@ fn settings() -> Settings {
         randomization_factor: 0.0,
         multiplier: 2.0,
         max_interval: Duration::from_secs(30),
-        max_elapsed_time: Duration::from_secs(60),
+        max_elapsed_time: Some(Duration::from_secs(60)),
     };
     let limit = Limit { size: 4, sizer: Sizer::Requests, blocks: false, on_full: OnFull::Refuse };
     Settings { consumers: 1, takes_over: true, limit: Some(limit), merging: None, retry: Some(retry) }
@@ -77,7 +77,17 @@ impl Bench {
         let faulty = Arc::new(Faulty { answers: Mutex::new(answers.into_iter().collect()), ..Default::default() });
         let (sender, input) = mpsc::channel(WAITING_BATCHES);
         let exporter = Arc::new(Handle(Arc::clone(&faulty)));
-        let task = tasks::start("delivery", run(input, exporter, settings, Arc::clone(&budget), Scatter::seeded(1)));
+        let capacity = settings.limit.map(|limit| (limit.size, limit.sizer));
+        let outlet = Outlet {
+            exporter,
+            state: DeliveryState::new("out".to_owned(), Signal::Traces, capacity, settings.consumers),
+            settings,
+            budget: Arc::clone(&budget),
+            scatter: Scatter::seeded(1),
+            clock: Arc::new(|| UnixNanos(1)),
+            storage: None,
+        };
+        let task = tasks::start("delivery", run(input, outlet));
         Self { ledger, budget, faulty, input: Some(sender), task, next_id: 1 }
     }
 

@@ -98,7 +98,10 @@ fn what_is_too_long_for_now_is_next_again() {
     let (journal, ..) = open(&disk, Extent::Newest);
     let mut reader = journal.read_from(Sequence(3)).expect("there is memory");
     let length = payload(3).len();
-    assert_eq!(reader.next_within(length - 1).expect("the disk works"), Next::TooLong(length));
+    assert_eq!(
+        reader.next_within(length - 1).expect("the disk works"),
+        Next::TooLong { sequence: Sequence(3), length }
+    );
     assert_eq!(reader.next_within(length).expect("the disk works"), Next::Frame(Sequence(3), payload(3).into()));
     reader.pass_over_segment();
     assert_eq!(reader.next_frame().expect("the disk works"), Some((Sequence(7), payload(7).into())));
