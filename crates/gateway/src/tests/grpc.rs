@@ -84,12 +84,12 @@ async fn other_methods_are_unimplemented() {
     started.finish().await;
 }
 
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+pub(super) const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 
 /// Headers of the answer, and its trailers if it has any.
 #[derive(Debug)]
-struct RawAnswer {
+pub(super) struct RawAnswer {
     http_status: u16,
     headers: ::http::HeaderMap,
     trailers: Option<::http::HeaderMap>,
@@ -101,13 +101,13 @@ impl RawAnswer {
         trailers.or_else(|| self.headers.get(name)).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    fn status(&self) -> &str {
+    pub(super) fn status(&self) -> &str {
         self.field("grpc-status")
     }
 }
 
 /// A message with its prefix.
-fn framed(flag: u8, message: &[u8]) -> Bytes {
+pub(super) fn framed(flag: u8, message: &[u8]) -> Bytes {
     let mut out = BytesMut::new();
     out.put_u8(flag);
     out.put_u32(message.len() as u32);
@@ -116,7 +116,7 @@ fn framed(flag: u8, message: &[u8]) -> Bytes {
 }
 
 /// Sends one request with any headers and body over h2.
-async fn raw(started: &Started, path: &str, headers: &[(&str, &str)], body: &[u8]) -> RawAnswer {
+pub(super) async fn raw(started: &Started, path: &str, headers: &[(&str, &str)], body: &[u8]) -> RawAnswer {
     let stream = TcpStream::connect(started.address("otlp", "grpc")).await.expect("the gateway listens");
     let (send, connection) = h2::client::handshake(stream).await.expect("the gateway speaks HTTP/2");
     let connection = tokio::spawn(connection);

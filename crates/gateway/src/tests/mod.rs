@@ -1,11 +1,13 @@
 //! The whole gateway with real sockets: independent clients in front, the printing exporter behind.
 
+mod advisories;
 mod auth;
 mod cloudfront;
 mod forward;
 mod grpc;
 mod http;
 mod load;
+mod moving;
 mod options;
 mod running;
 mod signals;

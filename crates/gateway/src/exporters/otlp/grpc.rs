@@ -46,8 +46,6 @@ const fn export_method(signal: Signal) -> &'static str {
 const PREFIX_BYTES: usize = 5;
 /// Answers are short.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
-/// How often the name of an open connection is looked up again, as grpc-go's resolver may.
-const LOOK_UP_PERIOD: Duration = Duration::from_secs(30);
 /// Pings are not more frequent (grpc-go's least).
 const MIN_PING_TIME: Duration = Duration::from_secs(10);
 const AGENT: &str = concat!("rootspan/", env!("CARGO_PKG_VERSION"));
@@ -257,7 +255,12 @@ impl Shared {
                 () = ping::dead(ping_pong, Some(time), timeout, wanted) => {
                     tracing::debug!(%address, "a back end does not answer pings");
                 }
-                () = watch_name(&connector, &host, address, &has_moved) => {}
+                // Requests on the connection may still be answered.
+                () = async {
+                    connector.moved(&host, address).await;
+                    has_moved.store(true, Ordering::Release);
+                    std::future::pending().await
+                } => {}
             }
         }
     }
@@ -292,18 +295,6 @@ impl Shared {
                 let message = format!("{}: HTTP status {http}", self.target);
                 Err(Refusal::never(RefusalReason::RejectedByBackend, message))
             }
-        }
-    }
-}
-
-/// Says when the name leads elsewhere. Never ends: requests on the connection may still be answered.
-async fn watch_name(connector: &Connector, host: &str, address: SocketAddr, has_moved: &AtomicBool) {
-    loop {
-        tokio::time::sleep(LOOK_UP_PERIOD).await;
-        if !connector.still_leads_to(host, address).await {
-            tracing::info!(%host, %address, "the back end's name leads elsewhere: connecting anew");
-            has_moved.store(true, Ordering::Release);
-            return std::future::pending().await;
         }
     }
 }

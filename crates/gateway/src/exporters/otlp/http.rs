@@ -9,6 +9,7 @@ use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::TokioTimer;
 
 use rootspan_wire::otlp::json::write_request;
@@ -22,7 +23,7 @@ use crate::batch::Batch;
 use crate::exporters::{Export, Exported, Exporter, Surroundings};
 use crate::extensions::auth::Authenticator;
 use crate::ledger::RefusalReason;
-use crate::net::connect::Connector;
+use crate::net::connect::{Connector, HasMoved};
 use crate::net::headers::Headers;
 use crate::net::tls::client::{self, TlsClient};
 use crate::tasks::{self, HyperExecutor};
@@ -74,7 +75,10 @@ impl OtlpHttpExporter {
 
 fn client_of(config: &OtlpHttpConfig, connector: Connector) -> Client<Connector, Full<Bytes>> {
     let mut builder = Client::builder(HyperExecutor);
-    builder.pool_timer(TokioTimer::new());
+    builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new());
+    // One HTTP/2 connection carries every request: one that leads nowhere must not be kept.
+    let interval = Some(config.http2_read_idle_timeout).filter(|interval| !interval.is_zero());
+    builder.http2_keep_alive_interval(interval).http2_keep_alive_timeout(config.http2_ping_timeout);
     // As in the collector, 0 is for ever.
     builder.pool_idle_timeout((!config.idle_conn_timeout.is_zero()).then_some(config.idle_conn_timeout));
     let kept =
@@ -123,9 +127,16 @@ impl Shared {
         if let Some(auth) = &self.auth {
             auth.add_to(request.headers_mut()).await;
         }
+        let connection = capture_connection(&mut request);
         let response = self.client.request(request).await;
         let response = response.map_err(|error| self.unavailable(&chain(&error)))?;
         let (head, body) = response.into_parts();
+        if head.extensions.get::<HasMoved>().is_some_and(HasMoved::get)
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            // The next request connects anew.
+            connection.poison();
+        }
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         // An answer that is too long or breaks off says nothing more than its status.
         let body = body.map(|collected| collected.to_bytes()).unwrap_or_default();

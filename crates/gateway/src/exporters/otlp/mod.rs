@@ -97,6 +97,10 @@ config! {
         max_idle_conns_per_host: Option<u32>,
         /// How long they are kept.
         idle_conn_timeout: Duration = "90s",
+        /// With HTTP/2, a ping goes out so often while a request is on its way; 0 is never.
+        http2_read_idle_timeout: Duration = "30s",
+        /// A back end that has not answered a ping by then is given up, and connected to anew.
+        http2_ping_timeout: Duration = "15s",
         /// A connection for each request.
         disable_keep_alives: bool = "false",
         /// What waits for the back end.
@@ -111,8 +115,6 @@ config! {
         "max_idle_conns": "connections are kept as `num_consumers` needs them",
         "max_conns_per_host": "there are as many as `num_consumers`",
         "force_attempt_http2": "TLS agrees on the protocol",
-        "http2_read_idle_timeout": "the kernel's keepalive finds dead peers",
-        "http2_ping_timeout": "the kernel's keepalive finds dead peers",
     }
 }
 
