@@ -44,12 +44,15 @@ impl Columns {
         let standard = names.iter().any(|name| is_standard(name.as_ref()));
         let source = if standard { Source::Standard } else { Source::RealTime };
         let mut fields: Vec<Option<Field>> = Vec::with_capacity(names.len());
-        for name in &names {
-            let field = Field::of(name.as_ref(), source);
-            if field.is_some() && fields.contains(&field) {
-                return Err(InvalidColumns::Twice(name.as_ref().to_owned()));
+        for (index, name) in names.iter().enumerate() {
+            let name = name.as_ref();
+            let is_same = |other: &N| other.as_ref() == name;
+            let field = Field::of(name, source);
+            if field.is_some() && names.get(..index).is_some_and(|before| before.iter().any(is_same)) {
+                return Err(InvalidColumns::Twice(name.to_owned()));
             }
-            fields.push(field);
+            // Two names may mean the same, as the distribution's domain has two in real-time logs: the first is read.
+            fields.push(field.filter(|_| !fields.contains(&field)));
         }
         if fields.iter().all(Option::is_none) {
             return Err(InvalidColumns::Unknown);
