@@ -14,6 +14,7 @@ mod bombs;
 mod config;
 mod demo;
 mod edge;
+mod edge_table;
 mod faults;
 mod firehose;
 mod ingest;
