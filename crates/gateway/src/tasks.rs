@@ -1,6 +1,7 @@
 //! The only place that starts tasks. Each has a name for the log, and an owner: dropping the owner ends the task.
 
 use std::future::Future;
+use std::task::Poll;
 
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
@@ -80,6 +81,23 @@ impl TaskGroup {
             self.ended().await;
         }
     }
+}
+
+/// Waits for all of `futures`, side by side in one task; what they give, in order.
+pub(crate) async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut is_done = true;
+        for (future, output) in waiting.iter_mut().filter(|(_, output)| output.is_none()) {
+            match future.as_mut().poll(context) {
+                Poll::Ready(value) => *output = Some(value),
+                Poll::Pending => is_done = false,
+            }
+        }
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 /// Runs `work`, which may take longer than half a millisecond, where it does not hold up other tasks.

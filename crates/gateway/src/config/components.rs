@@ -28,6 +28,7 @@ use crate::processors::resource_detection::DetectionConfig;
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 use crate::receivers::cloudfront::CloudFrontConfig;
 use crate::receivers::otlp::OtlpConfig;
+use crate::receivers::otlpjsonfile::OtlpJsonFileConfig;
 
 /// Components that carry spans.
 const TRACES: &[Signal] = &[Signal::Traces];
@@ -55,6 +56,8 @@ pub enum Receiver {
     Otlp(Box<OtlpConfig>),
     /// `cloudfront`
     CloudFront(Box<CloudFrontConfig>),
+    /// `otlpjsonfile`, also `otlp_json_file`
+    OtlpJsonFile(OtlpJsonFileConfig),
 }
 
 /// A configured processor.
@@ -148,6 +151,7 @@ impl Component for Receiver {
     const BUILT_IN: &'static [BuiltIn] = &[
         built_in!("receivers.otlp", &[], ALL, OtlpConfig),
         built_in!("receivers.cloudfront", &[], TRACES, CloudFrontConfig),
+        built_in!("receivers.otlpjsonfile", &["otlp_json_file"], ALL, OtlpJsonFileConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::RECEIVERS;
 
@@ -156,6 +160,9 @@ impl Component for Receiver {
             "otlp" => Some(OtlpConfig::decode_checked(entry, problems).map(|config| Self::Otlp(Box::new(config)))),
             "cloudfront" => {
                 Some(CloudFrontConfig::decode_checked(entry, problems).map(|config| Self::CloudFront(Box::new(config))))
+            }
+            "otlpjsonfile" | "otlp_json_file" => {
+                Some(OtlpJsonFileConfig::decode_checked(entry, problems).map(Self::OtlpJsonFile))
             }
             _ => None,
         }

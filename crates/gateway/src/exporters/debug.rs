@@ -3,8 +3,11 @@
 //! ```yaml
 //! exporters:
 //!   debug:
-//!     verbosity: detailed   # basic (counts), normal (a line per span), detailed (everything)
+//!     verbosity: detailed   # basic (counts), normal (a line per span, data point, log record), detailed (everything)
 //! ```
+
+mod logs;
+mod metrics;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,6 +15,7 @@ use std::sync::Arc;
 
 use rootspan_wire::otlp::batch::{SpanInBatch, TraceBatch};
 use rootspan_wire::otlp::payload::Payload;
+use rootspan_wire::otlp::raw::RawMessage;
 use rootspan_wire::otlp::view::{AnyValue, KeyValue};
 
 use super::{Export, Exported, Exporter};
@@ -28,7 +32,7 @@ use crate::tasks;
 config! {
     /// Prints what arrives on standard output.
     pub struct DebugConfig {
-        /// How much: a line per batch, a line per span, or everything.
+        /// How much: a line per batch, a line per span, data point or log record, or everything.
         verbosity: Option<Verbosity>,
         /// The older name of `verbosity`: info, debug, …
         loglevel: Option<LegacyLevel>,
@@ -132,9 +136,8 @@ impl Exporter for DebugExporter {
 fn print(id: &str, verbosity: Verbosity, payload: &Payload) -> String {
     match payload {
         Payload::Traces(traces) => print_traces(id, verbosity, traces),
-        Payload::Metrics(_) | Payload::Logs(_) => {
-            format!("{id}: {}, items: {}\n", payload.signal().name(), payload.items())
-        }
+        Payload::Metrics(metrics) => metrics::print(id, verbosity, metrics.bytes(), payload.items()),
+        Payload::Logs(logs) => logs::print(id, verbosity, logs.bytes(), payload.items()),
     }
 }
 
@@ -173,8 +176,7 @@ fn line(text: &mut String, indent: usize, words: std::fmt::Arguments<'_>) {
 fn print_line(text: &mut String, item: &SpanInBatch<'_>) {
     let span = &item.span;
     let milliseconds = std::time::Duration::from_nanos(span.duration_nanos());
-    let attributes: String =
-        span.attributes().map(|attribute| format!(" {}={}", attribute.key, value_text(&attribute.value))).collect();
+    let attributes = attributes_text(span.attributes());
     let service = item.resource.service_name();
     let (kind, status) = (span.kind().name(), span.status().name());
     let words = format_args!(
@@ -182,6 +184,42 @@ fn print_line(text: &mut String, item: &SpanInBatch<'_>) {
         span.name, span.trace_id, span.span_id
     );
     line(text, 0, words);
+}
+
+/// ` key=value` for each.
+fn attributes_text<'a>(attributes: impl Iterator<Item = KeyValue<'a>>) -> String {
+    attributes.map(|attribute| format!(" {}={}", attribute.key, value_text(&attribute.value))).collect()
+}
+
+/// The name of the service whose `ResourceMetrics` or `ResourceLogs` it is.
+fn service_of(resource_items: RawMessage<'_>) -> String {
+    let name = resource_items.message(1).and_then(|resource| resource.attribute(1, "service.name"));
+    name.map(|name| value_text(&name)).unwrap_or_default()
+}
+
+/// What stands around metrics or logs.
+struct Surroundings {
+    /// `Metrics` or `Logs`.
+    kind: &'static str,
+}
+
+impl Surroundings {
+    fn print_resource(&self, text: &mut String, number: usize, items: RawMessage<'_>) {
+        line(text, 0, format_args!("Resource{} #{number}", self.kind));
+        line(text, 0, format_args!("Resource SchemaURL: {}", items.text(3)));
+        if let Some(resource) = items.message(1) {
+            print_attributes(text, "Resource attributes:", 0, resource.attributes(1));
+        }
+    }
+
+    fn print_scope(&self, text: &mut String, number: usize, items: RawMessage<'_>) {
+        line(text, 0, format_args!("Scope{} #{number}", self.kind));
+        line(text, 0, format_args!("Scope{} SchemaURL: {}", self.kind, items.text(3)));
+        if let Some(scope) = items.message(1) {
+            line(text, 0, format_args!("InstrumentationScope {} {}", scope.text(1), scope.text(2)));
+            print_attributes(text, "InstrumentationScope attributes:", 0, scope.attributes(3));
+        }
+    }
 }
 
 /// Resource and scope, where they differ from those of the span before.

@@ -28,6 +28,12 @@ impl Stopper {
 }
 
 impl Stop {
+    /// Whether the signal was given.
+    pub(crate) fn is_stopped(&self) -> bool {
+        // Without a sender nobody wants more.
+        *self.receiver.borrow() || self.receiver.has_changed().is_err()
+    }
+
     /// Waits for the signal; at once if it was given before. Cancel-safe.
     pub(crate) async fn stopped(&mut self) {
         // An error means that the sender is gone, which is the same.

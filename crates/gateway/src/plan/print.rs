@@ -108,6 +108,7 @@ impl Receiver {
                 grpc.chain(otlp.protocols.http.iter().map(|http| format!("http {}", http.endpoint))).collect()
             }
             Self::CloudFront(cloudfront) => vec![format!("http {}", cloudfront.endpoint)],
+            Self::OtlpJsonFile(_) => Vec::new(),
         }
     }
 }

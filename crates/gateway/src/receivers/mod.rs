@@ -3,3 +3,4 @@
 
 pub mod cloudfront;
 pub mod otlp;
+pub mod otlpjsonfile;

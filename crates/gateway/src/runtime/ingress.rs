@@ -50,6 +50,11 @@ impl Ingresses {
     pub(crate) fn of(&self, signal: Signal) -> Option<&Ingress> {
         self.0.iter().find(|ingress| ingress.shared.signal == signal)
     }
+
+    /// Any of them: a receiver that runs is in a pipeline.
+    pub(crate) fn any(&self) -> Option<&Ingress> {
+        self.0.first()
+    }
 }
 
 /// The way into the pipelines of one receiver for one signal.
@@ -127,6 +132,15 @@ impl Ingress {
     pub(crate) async fn send_otlp_json(&self, body: PaidBuffer) -> Result<Rejected, Refused> {
         let (batch, rejected) = self.work(body, Self::read_json).await?;
         self.send_validated(batch, rejected).await
+    }
+
+    /// Reads OTLP JSON and counts what is left out; [`Ingress::send`] then takes it.
+    pub(crate) async fn read_otlp_json(&self, body: PaidBuffer) -> Result<(Batch, Rejected), Refused> {
+        let (batch, rejected) = self.work(body, Self::read_json).await?;
+        if rejected.items > 0 {
+            self.shared.ledger.rejected(self.shared.receiver, rejected.items);
+        }
+        Ok((batch, rejected))
     }
 
     /// Pays for a batch that a receiver made from another format; [`Ingress::send`] then takes it.

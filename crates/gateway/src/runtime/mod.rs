@@ -39,7 +39,7 @@ use crate::net::tls::server;
 use crate::plan::{Plan, PlannedExporter, PlannedPipeline, PlannedReceiver, plan};
 use crate::processors::Processor;
 use crate::processors::fused::{Fused, Stage};
-use crate::receivers::{cloudfront, otlp};
+use crate::receivers::{cloudfront, otlp, otlpjsonfile};
 use crate::tasks::{self, Task};
 use crate::telemetry;
 use crate::telemetry::metrics::{RecordCounts, Sources};
@@ -107,6 +107,14 @@ pub enum StartError {
         /// Its folder.
         folder: String,
         /// Why not.
+        reason: String,
+    },
+    /// The places of a receiver in its files cannot be read.
+    #[error("the receiver {id} cannot go on where it was: {reason}")]
+    Places {
+        /// Of the receiver.
+        id: String,
+        /// The path, and why not.
         reason: String,
     },
     /// A file cannot be written.
@@ -181,8 +189,15 @@ impl Gateway {
         let authenticators = Authenticators::build(&plan.extensions);
         let authenticators = authenticators.map_err(|(id, reason)| StartError::Auth { id, reason })?;
         let surroundings = Surroundings { resolver: Resolver::new(config.hosts_file.clone()), authenticators };
-        for planned in &plan.exporters {
-            exporters.push(build_exporter(planned, &environment, &surroundings)?);
+        for (index, planned) in plan.exporters.iter().enumerate() {
+            // A file is written by one, whatever signals it holds.
+            let is_same =
+                |other: &PlannedExporter| other.id == planned.id && matches!(other.config, ExporterConfig::File(_));
+            let exporter = match plan.exporters[..index].iter().position(is_same) {
+                Some(earlier) => Arc::clone(&exporters[earlier]),
+                None => build_exporter(planned, &environment, &surroundings)?,
+            };
+            exporters.push(exporter);
         }
         let ledger = Arc::new(new_ledger(&plan));
         let storages = outlets::open_storages(&plan, &ledger, &environment.clock).await?;
@@ -215,6 +230,7 @@ impl Gateway {
             running.receivers.extend(bound.start(
                 &planned.id.to_string(),
                 &ingresses,
+                &budget,
                 &receivers_stop,
                 &environment,
                 &mut cloudfront,
@@ -422,6 +438,7 @@ struct Sockets {
 enum BoundReceiver {
     Otlp(otlp::Bound),
     CloudFront(cloudfront::Bound),
+    OtlpJsonFile(otlpjsonfile::Opened),
 }
 
 impl Sockets {
@@ -453,6 +470,7 @@ impl Sockets {
             let listens = match receiver {
                 BoundReceiver::Otlp(bound) => bound.addresses(),
                 BoundReceiver::CloudFront(bound) => vec![("http", bound.address())],
+                BoundReceiver::OtlpJsonFile(_) => Vec::new(),
             };
             let address = |(protocol, address)| Address { component: id.clone(), protocol, address };
             addresses.extend(listens.into_iter().map(address));
@@ -471,11 +489,19 @@ impl Sockets {
 async fn bind_receiver(
     receiver: &PlannedReceiver,
     authenticators: &Authenticators,
-) -> Result<BoundReceiver, ListenError> {
+) -> Result<BoundReceiver, StartError> {
     let id = receiver.id.to_string();
     match &receiver.config {
-        Receiver::Otlp(config) => otlp::bind(&id, config, authenticators).await.map(BoundReceiver::Otlp),
-        Receiver::CloudFront(config) => cloudfront::bind(&id, config).await.map(BoundReceiver::CloudFront),
+        Receiver::Otlp(config) => {
+            otlp::bind(&id, config, authenticators).await.map(BoundReceiver::Otlp).map_err(StartError::Listen)
+        }
+        Receiver::CloudFront(config) => {
+            cloudfront::bind(&id, config).await.map(BoundReceiver::CloudFront).map_err(StartError::Listen)
+        }
+        Receiver::OtlpJsonFile(config) => {
+            let opened = otlpjsonfile::open(config, None).map_err(|reason| StartError::Places { id, reason });
+            opened.map(BoundReceiver::OtlpJsonFile)
+        }
     }
 }
 
@@ -484,12 +510,17 @@ impl BoundReceiver {
         self,
         id: &str,
         ingresses: &Ingresses,
+        budget: &Arc<Budget>,
         stop: &Stop,
         environment: &Environment,
         counts: &mut Vec<(String, RecordCounts)>,
     ) -> Vec<Task> {
         match self {
             Self::Otlp(bound) => bound.start(ingresses, stop),
+            Self::OtlpJsonFile(opened) => {
+                let clock = Arc::clone(&environment.clock);
+                vec![opened.start(id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)]
+            }
             Self::CloudFront(bound) => {
                 let ingress = ingresses.of(Signal::Traces).expect("a checked configuration has it in traces pipelines");
                 let (task, record_counts) = bound.start(ingress.clone(), stop, Arc::clone(&environment.clock));

@@ -17,9 +17,9 @@ use crate::ledger::{DropReason, Snapshot};
 
 /// What a server answers, in order; then it takes everything.
 #[derive(Clone, Default)]
-struct Server {
-    answers: Arc<Mutex<VecDeque<Result<i64, Status>>>>,
-    taken: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
+pub(super) struct Server {
+    pub(super) answers: Arc<Mutex<VecDeque<Result<i64, Status>>>>,
+    pub(super) taken: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     metadata: Arc<Mutex<Vec<String>>>,
 }
 
@@ -41,7 +41,7 @@ impl TraceService for Server {
 
 impl Server {
     /// Serves; the address, and the task that ends with its handle.
-    async fn start(&self) -> (String, crate::tasks::Task) {
+    pub(super) async fn start(&self) -> (String, crate::tasks::Task) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the system has a port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let service = TraceServiceServer::new(self.clone());

@@ -9,6 +9,7 @@ mod http;
 mod load;
 mod moving;
 mod options;
+mod otlpjsonfile;
 mod running;
 mod signals;
 mod store;

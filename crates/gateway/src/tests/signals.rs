@@ -340,3 +340,52 @@ service:
     let ways: usize = arrived.iter().flat_map(|r| &r.resource_logs).filter(|r| r.resource.is_some()).count();
     assert_eq!((arrived.len(), ways), (2, 1), "one copy went through the processor");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_all_signals_is_written_by_one_and_read_by_another() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("all.json");
+    let front = start_with(&format!(
+        "
+receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '127.0.0.1:0'}}}}}}}}
+exporters: {{file: {{path: '{}'}}}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [file]}}
+    metrics: {{receivers: [otlp], exporters: [file]}}
+    logs: {{receivers: [otlp], exporters: [file]}}
+",
+        path.display()
+    ))
+    .await;
+    super::forward::send(&front, request(&["a", "b"])).await.expect("it is written");
+    send_metrics(&front, metrics(3)).await.expect("they are written");
+    send_logs(&front, logs(2)).await.expect("they are written");
+    front.finish().await;
+
+    let server = Server::default();
+    let (address, _task) = server.start().await;
+    let back = start_with(&format!(
+        "
+receivers: {{otlpjsonfile: {{include: ['{}/*'], start_at: beginning, poll_interval: 5ms}}}}
+exporters:
+  debug:
+  otlp: {{endpoint: '{address}', tls: {{insecure: true}}}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines:
+    traces: {{receivers: [otlpjsonfile], exporters: [debug]}}
+    metrics: {{receivers: [otlpjsonfile], exporters: [otlp]}}
+    logs: {{receivers: [otlpjsonfile], exporters: [otlp]}}
+",
+        folder.path().display()
+    ))
+    .await;
+    until(&back, |ledger| ledger.receivers.iter().all(|account| account.accepted > 0)).await;
+    let ledger = back.finish().await.ledger;
+    let delivered: Vec<_> = ledger.exporters.iter().map(|account| (account.signal, account.delivered)).collect();
+    assert_eq!(delivered, [(Signal::Traces, 2), (Signal::Metrics, 4), (Signal::Logs, 2)]);
+    assert_eq!(*server.metrics.lock().expect("sound"), [metrics(3)]);
+    assert_eq!(*server.logs.lock().expect("sound"), [logs(2)]);
+}

@@ -9,6 +9,7 @@ pub mod field;
 pub mod json;
 pub mod payload;
 pub mod protobuf;
+pub mod raw;
 mod rebuild;
 pub mod response;
 mod schema;

@@ -192,7 +192,7 @@ proptest! {
         for request in [&mut after, &mut metrics] {
             for (resource, points) in request.resource_metrics.iter_mut().map(parts_of_metrics) {
                 sort_pairs(&mut resource.get_or_insert_default().attributes);
-                points.into_iter().for_each(sort_pairs);
+                points.into_iter().for_each(|pairs| sort_pairs(pairs));
             }
         }
         prop_assert_eq!(after, metrics);
@@ -212,7 +212,7 @@ proptest! {
     }
 }
 
-fn sort_pairs(pairs: &mut Vec<Pair>) {
+fn sort_pairs(pairs: &mut [Pair]) {
     pairs.sort_by(|left, right| (&left.key, left.encode_to_vec()).cmp(&(&right.key, right.encode_to_vec())));
 }
 

@@ -1,0 +1,53 @@
+//! Compressed files, unpacked as they are read: nothing of them is held but the line that is read, whose length is capped.
+
+use std::io::{self, BufRead, Read};
+
+use crate::config::decode::Decode;
+use crate::config::node::Node;
+use crate::config::problems::Problems;
+use crate::config::values::choice;
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// How files are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// Not.
+    None,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+    /// Each file as it begins.
+    Auto,
+}
+
+impl Decode for Packing {
+    const KIND: &'static str = "none, gzip, zstd or auto";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let choices =
+            [("none", Self::None), ("", Self::None), ("gzip", Self::Gzip), ("zstd", Self::Zstd), ("auto", Self::Auto)];
+        choice(node, problems, &choices)
+    }
+}
+
+impl Packing {
+    /// Whether a file that begins so is compressed.
+    pub(super) fn is_packed(self, head: &[u8]) -> bool {
+        match self {
+            Self::None => false,
+            Self::Gzip | Self::Zstd => true,
+            Self::Auto => head.starts_with(GZIP) || head.starts_with(ZSTD),
+        }
+    }
+}
+
+/// What a compressed file holds. Which of the two it is, it says itself.
+pub(super) fn unpacked(mut file: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    if file.fill_buf()?.starts_with(ZSTD) {
+        return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(file)?));
+    }
+    Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)))
+}
