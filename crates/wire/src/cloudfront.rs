@@ -7,7 +7,9 @@
 
 mod columns;
 mod console;
+pub mod conversion;
 mod envelope;
+mod join;
 mod reader;
 mod record;
 pub mod rules;

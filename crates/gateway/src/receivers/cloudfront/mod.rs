@@ -11,7 +11,6 @@
 
 mod firehose;
 mod intake;
-mod join;
 mod settings;
 
 use std::net::SocketAddr;

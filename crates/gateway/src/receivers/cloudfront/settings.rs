@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use rootspan_model::sampling::Threshold;
+use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter};
 use rootspan_wire::cloudfront::rules::{Keep, PathPattern, PathRule, Rates, Trust};
 use rootspan_wire::cloudfront::span::{self, Route, Settings};
-use rootspan_wire::cloudfront::{Columns, Log, Reader};
+use rootspan_wire::cloudfront::{Columns, Reader};
 
 use crate::config;
 use crate::config::decode::Decode;
@@ -225,26 +226,7 @@ impl Decode for IdsViaSetting {
 
 /// `authoritative_source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceSetting(pub(super) AuthoritativeSource);
-
-/// Which logs make the viewer's span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AuthoritativeSource {
-    /// CloudFront's own: standard or real-time.
-    AccessLog,
-    /// What a function logs of each request: AWS's sample.
-    FunctionLog,
-}
-
-impl AuthoritativeSource {
-    /// Whether records of a log make spans.
-    pub(super) fn is(self, log: Log) -> bool {
-        match self {
-            Self::AccessLog => log != Log::Function,
-            Self::FunctionLog => log == Log::Function,
-        }
-    }
-}
+pub struct SourceSetting(AuthoritativeSource);
 
 impl Decode for SourceSetting {
     const KIND: &'static str = "access_log or function_log";
@@ -293,16 +275,17 @@ impl CloudFrontConfig {
         Some(config)
     }
 
-    /// What reads deliveries.
-    pub(super) fn reader(&self) -> Reader {
-        Reader {
+    /// What makes spans of deliveries.
+    pub(super) fn converter(&self) -> Converter {
+        let reader = Reader {
             line_fields: self.real_time_fields.as_ref().map(|fields| fields.0.clone()),
             percent_decode_json: self.percent_decode_json,
-        }
+        };
+        Converter::new(reader, self.span_settings(), self.authoritative_source.0, self.edge.ids_via.console)
     }
 
     /// What the spans are like.
-    pub(super) fn span_settings(&self) -> Settings {
+    fn span_settings(&self) -> Settings {
         Settings {
             service_name: self.service_name.clone(),
             resource_attributes: Vec::new(),

@@ -9,10 +9,10 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::{Field, Record};
 use rootspan_model::edge_id::EdgeIds;
 use rootspan_model::ids::TraceId;
 use rootspan_model::log_payload::LogPayload;
-use rootspan_wire::cloudfront::{Field, Record};
 
 /// Bytes of records that wait; about thirty thousand.
 const RECORD_BYTES: usize = 32 << 20;
@@ -21,7 +21,7 @@ const PAYLOADS: usize = 100_000;
 
 /// What waits for its other half. The oldest goes when there is no room.
 #[derive(Debug, Default)]
-pub(super) struct Joiner {
+pub(crate) struct Joiner {
     waiting: Mutex<Waiting>,
 }
 
@@ -35,13 +35,13 @@ struct Waiting {
 
 impl Joiner {
     /// Where records wait from the beginning because the function is known to log its data.
-    pub(super) fn new(expects_payloads: bool) -> Self {
+    pub(crate) fn new(expects_payloads: bool) -> Self {
         let waiting = Waiting { has_payloads: expects_payloads, ..Waiting::default() };
         Self { waiting: Mutex::new(waiting) }
     }
 
     /// The data of a record's request, if it came before. Else the record is kept for it.
-    pub(super) fn payload_of(&self, record: &Record<'_>) -> Option<LogPayload> {
+    pub(crate) fn payload_of(&self, record: &Record<'_>) -> Option<LogPayload> {
         let request_id = record.get(Field::RequestId)?;
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !waiting.has_payloads {
@@ -58,7 +58,7 @@ impl Joiner {
     }
 
     /// The record that came before this data, if one did.
-    pub(super) fn record_for(&self, request_id: &str, payload: &LogPayload) -> Option<Box<Record<'static>>> {
+    pub(crate) fn record_for(&self, request_id: &str, payload: &LogPayload) -> Option<Box<Record<'static>>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.has_payloads = true;
         let key = EdgeIds::of_request(request_id).trace_id;

@@ -1,4 +1,4 @@
-use rootspan_wire::cloudfront::{ReadOptions, read_json};
+use crate::cloudfront::{ReadOptions, read_json};
 
 use super::*;
 
