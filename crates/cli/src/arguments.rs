@@ -47,6 +47,8 @@ pub(crate) enum Command {
     /// The functions that run at CloudFront
     #[command(subcommand)]
     Edge(EdgeCommand),
+    /// Read CloudFront's logs or OTLP from files into a store; no server is needed
+    Import(ImportArguments),
     /// Find traces with a TraceQL query
     Search(SearchArguments),
     /// Show one trace as a tree
@@ -331,6 +333,33 @@ fn event_type(name: &str) -> Result<EventType, String> {
     })
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Files, folders, or - for standard input: logs of CloudFront in every form (standard v1 and v2, real-time lines,
+    /// what functions log), OTLP in JSON or protobuf; plain, gzip or zstd. Which it is, is found out
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) from: Vec<String>,
+    /// Folder of the store; it is made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "./rootspan-data")]
+    pub(crate) data: PathBuf,
+    /// Settings of the edge function: a record without its data is placed and sampled as the function would
+    #[arg(long, value_name = "FILE")]
+    pub(crate) edge: Option<PathBuf>,
+    /// Template of a path such as /api/items/{id}, which names spans; the first that matches. May be given several times
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) route: Vec<String>,
+    /// The fields of real-time logs, in the order of delivery, as the API's answer lists them
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) real_time_fields: Option<String>,
+    /// Make spans of what AWS's tracing sample logs instead of access logs
+    #[arg(long)]
+    pub(crate) function_log: bool,
+    /// service.name of the CDN's spans
+    #[arg(long, value_name = "NAME", default_value = "cloudfront")]
+    pub(crate) service_name: String,
+}
+
+/// Where answers come from.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArguments {
     /// A running rootspan

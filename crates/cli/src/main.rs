@@ -5,6 +5,7 @@ mod arguments;
 mod components;
 mod demo;
 mod edge;
+mod import;
 mod logging;
 mod output;
 mod run;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Edge(EdgeCommand::Build(arguments)) => edge::build(&arguments),
         Command::Edge(EdgeCommand::Emulate(arguments)) => edge::emulate(&arguments),
         Command::Edge(EdgeCommand::Test(arguments)) => edge::test(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
         Command::Search(arguments) => search::search(&arguments),
         Command::Trace(arguments) => search::trace(&arguments),
     };

@@ -17,6 +17,7 @@ mod edge;
 mod edge_table;
 mod faults;
 mod firehose;
+mod import;
 mod ingest;
 mod kill;
 mod late_root;

@@ -1,0 +1,199 @@
+//! `rootspan import`: logs of CloudFront and files of OTLP become spans in a store, without a server.
+
+mod content;
+mod source;
+mod target;
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use rootspan_model::time::UnixNanos;
+use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter, Tally, What};
+use rootspan_wire::cloudfront::rules::{PathPattern, PathRule, Trust};
+use rootspan_wire::cloudfront::span::{Route, Settings};
+use rootspan_wire::cloudfront::{Columns, Reader};
+
+use crate::arguments::ImportArguments;
+use crate::output::{complain, say};
+use crate::{logging, table};
+use source::Source;
+use target::{Imported, Target};
+
+/// Days that `rootspan run` keeps spans where nothing is configured.
+const DEFAULT_RETENTION_DAYS: u64 = 3;
+const DAY_NANOS: u64 = 86_400_000_000_000;
+
+/// What has been read of all files.
+#[derive(Debug, Default)]
+struct Outcome {
+    tally: Tally,
+    /// Files of which something was not understood, with the number of such records and the first reason.
+    problems: Vec<(String, u64, String)>,
+    files: u64,
+}
+
+/// Reads everything, then says what it was.
+pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<ExitCode> {
+    logging::start_on_stderr("warn")?;
+    let converter = converter(arguments)?;
+    let sources = source::find(&arguments.from)?;
+    let target = Target::open(&arguments.data)?;
+    let bar = progress(&sources);
+    let mut outcome = Outcome::default();
+    let mut failure = None;
+    for source in &sources {
+        bar.set_message(source.name());
+        match read(source, &converter, &target, &bar) {
+            Ok(read) => outcome.add(source, &read),
+            // A disk that is full is so for the next file, too.
+            Err(error) if target.has_failed() => {
+                failure = Some(error);
+                break;
+            }
+            Err(error) => outcome.problems.push((source.name(), 1, format!("{error:#}"))),
+        }
+    }
+    bar.finish_and_clear();
+    let imported = target.close()?;
+    report(arguments, &outcome, &imported);
+    if let Some(error) = failure {
+        return Err(error.context(
+            "the import stopped; what is listed above is in the store, and importing again adds nothing twice",
+        ));
+    }
+    Ok(if outcome.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn converter(arguments: &ImportArguments) -> anyhow::Result<Converter> {
+    let line_fields = match &arguments.real_time_fields {
+        None => None,
+        Some(names) => Some(
+            Columns::new(names.split([',', ' ', '\n']).filter(|name| !name.is_empty()))
+                .context("--real-time-fields")?,
+        ),
+    };
+    let mut settings = Settings {
+        service_name: arguments.service_name.clone(),
+        routes: arguments.route.iter().map(Route::new).collect(),
+        ..Settings::default()
+    };
+    let mut via_console = false;
+    if let Some(path) = &arguments.edge {
+        use rootspan_edge::settings::{IdsVia, Settings as EdgeSettings, Trust as EdgeTrust};
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let edge = EdgeSettings::parse(&text).map_err(|problems| {
+            let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+            anyhow::anyhow!("{}", lines.join("\n"))
+        })?;
+        via_console = edge.options.ids_via != IdsVia::CustomData;
+        settings.paths = edge
+            .rules
+            .iter()
+            .map(|rule| PathRule {
+                pattern: PathPattern::new(&rule.pattern),
+                trust: match rule.trust {
+                    EdgeTrust::Restart => Trust::Restart,
+                    EdgeTrust::Continue => Trust::Continue,
+                },
+                threshold: rule.threshold,
+            })
+            .collect();
+    }
+    let authoritative =
+        if arguments.function_log { AuthoritativeSource::FunctionLog } else { AuthoritativeSource::AccessLog };
+    let reader = Reader { line_fields, percent_decode_json: false };
+    Ok(Converter::new(reader, settings, authoritative, via_console))
+}
+
+/// What was read of one file.
+#[derive(Debug, Default)]
+struct FileOutcome {
+    tally: Tally,
+    first_problem: Option<String>,
+}
+
+fn read(source: &Source, converter: &Converter, target: &Target, bar: &ProgressBar) -> anyhow::Result<FileOutcome> {
+    let content = content::open(bar.wrap_read(source.open()?))?;
+    let mut failure = None;
+    let mut sink = |batch| match target.take(batch) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    };
+    let read = content.read(converter, &mut sink);
+    match failure {
+        Some(error) => Err(error),
+        None => read,
+    }
+}
+
+fn progress(sources: &[Source]) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bytes = sources.iter().map(Source::bytes).sum();
+    ProgressBar::new(bytes).with_style(style)
+}
+
+impl Outcome {
+    fn add(&mut self, source: &Source, file: &FileOutcome) {
+        self.files += 1;
+        for what in What::ALL {
+            self.tally.add(what, file.tally.of(what));
+        }
+        let bad = [What::Bad, What::NoRequestId, What::UnknownTrace, What::NoTime];
+        let bad = bad.into_iter().map(|what| file.tally.of(what)).sum();
+        if bad > 0 {
+            let reason = file.first_problem.clone().unwrap_or_else(|| "records without what places a span".to_owned());
+            self.problems.push((source.name(), bad, reason));
+        }
+    }
+}
+
+fn report(arguments: &ImportArguments, outcome: &Outcome, imported: &Imported) {
+    let tally = &outcome.tally;
+    let rows: Vec<Vec<String>> = [
+        (outcome.files, "files"),
+        (imported.spans, "spans"),
+        (imported.errors, "of them failed"),
+        (
+            tally.of(What::DerivedIds),
+            "with ids derived from the request id: no function was deployed, or its data is not in the log",
+        ),
+        (tally.of(What::SampledOut), "records that the edge did not sample"),
+        (
+            tally.of(What::Secondary),
+            "records of a function's log, left out beside access logs (--function-log takes them)",
+        ),
+        (tally.of(What::NoRequestId), "records without a request id"),
+        (tally.of(What::UnknownTrace), "records that do not tell which trace was continued"),
+        (tally.of(What::NoTime), "records without a time"),
+        (tally.of(What::Bad), "lines or records that could not be read"),
+    ]
+    .into_iter()
+    .filter(|(count, what)| *count > 0 || *what == "spans")
+    .map(|(count, what)| vec![count.to_string(), what.to_owned()])
+    .collect();
+    for row in rows {
+        say!("{:>12}  {}", row[0], row[1]);
+    }
+    for (file, count, reason) in &outcome.problems {
+        complain!("{file}: {count} not understood; the first: {}", table::clean(reason));
+    }
+    if imported.spans == 0 {
+        return;
+    }
+    let data = arguments.data.display();
+    say!("\nfrom {} to {}", UnixNanos(imported.oldest).utc(), UnixNanos(imported.newest).utc());
+    say!("\nto look at them: rootspan run --set exporters.store.directory={data}");
+    let age_days = rootspan_gateway::clock::system()().0.saturating_sub(imported.oldest) / DAY_NANOS;
+    if age_days >= DEFAULT_RETENTION_DAYS {
+        let keep = (age_days + 2) * 24;
+        say!("they reach back {age_days} days, and spans are kept for {DEFAULT_RETENTION_DAYS} unless you say more:");
+        say!("                 add --set exporters.store.retention={keep}h");
+    }
+}
