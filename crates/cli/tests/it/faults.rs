@@ -3,7 +3,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -14,6 +13,7 @@ use crate::http;
 use crate::load::Load;
 use crate::otlp::{self, any, check_takes_more, export_grpc, export_http, now, request, span, trace_id};
 use crate::process::{Ended, Setup, Site};
+use crate::small_disk::{SmallDisk, fill};
 use crate::wait::eventually;
 
 /// The last line of standard error; the command failed and said nothing else that matters.
@@ -152,24 +152,6 @@ fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// A small file system of its own; only root may mount one.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: PathBuf) -> Option<Self> {
-        std::fs::create_dir(&path).expect("a folder can be made");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&path).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // A failure leaves an empty tmpfs behind.
-        let _unmounted = Command::new("umount").arg("--lazy").arg(&self.0).output();
-    }
-}
-
 /// Where no file system can be mounted, `store`'s tests with injected faults are all there is. With the reserve the store
 /// refuses before the disk is full; without it the disk itself does, in the middle of a write.
 #[test]
@@ -253,14 +235,4 @@ fn noise(count: usize) -> Vec<u8> {
         state.to_be_bytes()[0]
     };
     (0..count).map(|_| next()).collect()
-}
-
-/// To the last byte.
-fn fill(path: &Path) {
-    use std::io::Write as _;
-    let mut file = std::fs::File::create(path).expect("a file can be made");
-    for size in [1 << 16, 1 << 12, 1] {
-        let block = vec![b'x'; size];
-        while file.write_all(&block).is_ok() {}
-    }
 }

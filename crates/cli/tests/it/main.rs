@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod otlp;
 mod process;
+mod small_disk;
 mod wait;
 
 mod bad_input;

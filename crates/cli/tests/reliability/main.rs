@@ -11,6 +11,8 @@ mod http;
 #[path = "../it/process.rs"]
 #[expect(dead_code, reason = "shared with the other suite, which uses all of it")]
 mod process;
+#[path = "../it/small_disk.rs"]
+mod small_disk;
 #[path = "../it/wait.rs"]
 mod wait;
 
@@ -20,6 +22,7 @@ mod traffic;
 
 mod advisories;
 mod backends;
+mod disk;
 mod network;
 mod overload;
 mod stop;

@@ -63,6 +63,11 @@ impl Traffic {
         Self::new(4, 20, 50, Duration::from_millis(5))
     }
 
+    /// The same with spans from this number on.
+    pub(crate) fn starting_at(first: u64) -> Self {
+        Self { next: AtomicU64::new(first), ..Self::light() }
+    }
+
     /// What senders were told so far.
     pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
