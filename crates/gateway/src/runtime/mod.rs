@@ -332,6 +332,17 @@ impl Running {
         }
     }
 
+    /// Ends everything at once, as `kill -9` does. Gives the accounts as they were.
+    #[cfg(test)]
+    pub(crate) async fn kill(mut self) -> Snapshot {
+        let snapshot = self.ledger.snapshot();
+        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
+            task.abort().await;
+        }
+        self.settled().await;
+        snapshot
+    }
+
     /// Waits until what the ended tasks held is settled: the runtime drops the exports of an aborted delivery a moment
     /// after it.
     async fn settled(&self) {

@@ -66,8 +66,9 @@ pub(super) struct State {
     pub(super) most_on_the_way: u64,
     /// By span: how often it said "delivered".
     pub(super) delivered: BTreeMap<u64, u32>,
-    /// Spans of requests that it took in part, as it counted them.
-    pub(super) rejected: u64,
+    /// How often it did so, and how many spans of requests that it took in part it rejected, in this life of the gateway.
+    pub(super) taken_in_life: u64,
+    pub(super) rejected_in_life: u64,
     /// Spans that it refused for good at least once.
     pub(super) refused: BTreeSet<u64>,
     /// By span: not to be sent before.
@@ -87,7 +88,8 @@ impl Backend {
             on_the_way: 0,
             most_on_the_way: 0,
             delivered: BTreeMap::new(),
-            rejected: 0,
+            taken_in_life: 0,
+            rejected_in_life: 0,
             refused: BTreeSet::new(),
             not_before: BTreeMap::new(),
             complaints: Vec::new(),
@@ -149,6 +151,18 @@ impl Backend {
 }
 
 impl State {
+    /// The gateway lives again, and knows nothing of what it was told.
+    pub(super) fn begin_life(&mut self) {
+        (self.taken_in_life, self.rejected_in_life) = (0, 0);
+        self.not_before.clear();
+    }
+
+    /// From now on it is well.
+    pub(super) fn get_well(&mut self) {
+        let latency = Duration::from_millis(10);
+        self.phases = vec![Phase { until: Duration::MAX, mood: Mood::Well, certainty: 1.0, latency }];
+    }
+
     fn answer(&mut self, mood: Mood, spans: &[u64]) -> Exported {
         let exported = match mood {
             Mood::Well => Exported::DELIVERED,
@@ -170,7 +184,8 @@ impl State {
             }
         };
         if let Exported::Delivered { rejected_spans } = &exported {
-            self.rejected += (*rejected_spans).min(spans.len() as u64);
+            self.rejected_in_life += (*rejected_spans).min(spans.len() as u64);
+            self.taken_in_life += spans.len() as u64;
             for span in spans {
                 *self.delivered.entry(*span).or_default() += 1;
             }

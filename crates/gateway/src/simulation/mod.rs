@@ -1,6 +1,9 @@
 //! The gateway in a thread of its own with stepped time: the real ingress, pipelines, delivery, ledger and budget, wired
 //! by the real planner from a random configuration, between senders that come and go and back ends that fail.
 //!
+//! Where queues are on disk, the disks are in memory and fail; the process is stopped, killed, or loses its power, and
+//! lives again on what its disks have kept, until everything is delivered.
+//!
 //! A seed decides everything ([`scenario`]); the same seed is the same run. Whenever nothing more can happen without
 //! time passing, the ledgers must balance and every reserved byte must be held ([`check`]); at the end everything must be
 //! settled, and what senders heard must agree with what back ends took. A failure says its seed:
@@ -13,33 +16,28 @@
 
 mod backend;
 mod check;
+mod life;
 mod log;
 pub(crate) mod memory;
 mod scenario;
 mod senders;
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rootspan_journal::directory::memory::MemoryDirectory;
 use rootspan_model::time::UnixNanos;
 use tokio::time::Instant;
 
 use self::backend::Backend;
 use self::scenario::Scenario;
 use self::senders::Book;
-use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{Config, Source, load_with};
-use crate::exporters::Exporter;
 use crate::ledger::ExporterIndex;
-use crate::net::stop;
 use crate::plan::{Plan, plan};
-use crate::runtime::delivery::Scatter;
-use crate::runtime::ingress::Ingresses;
-use crate::runtime::outlets::{self, Outlets};
-use crate::runtime::{DrainReport, Running, new_ledger, start_pipelines};
-use crate::tasks;
 
 /// Where the wall clock of a run begins: 2026-09-14T08:00:00Z.
 const WALL_CLOCK: u64 = 1_789_372_800_000_000_000;
@@ -72,20 +70,42 @@ fn run(seed: u64, prints: bool) -> Report {
 async fn simulate(scenario: &Scenario, prints: bool) -> check::Counts {
     log::begin(prints);
     log::event(|| format!("{scenario:#?}"));
-    memory::begin();
     let config = config(&scenario.yaml);
     let plan = plan(&config);
-    let budget = Budget::new(scenario.budget);
-    let backends: Vec<_> = (0..plan.exporters.len()).map(|index| backend(scenario, &plan, index)).collect();
-    let book = Book::default();
-    let running = start(scenario, &plan, &backends, &book, &budget);
-    let watch = check::Watch::begin(&running, scenario, &plan);
-    tokio::time::sleep(scenario.stop_at).await;
-    log::event(|| "the gateway is told to stop".to_owned());
-    let report: DrainReport = running.shutdown(scenario.drain_deadline).await;
-    log::event(|| format!("it has stopped: {report:?}"));
-    drop(watch);
-    check::at_end(scenario, &plan, &report, &backends, &book, &budget)
+    let backends = (0..plan.exporters.len()).map(|index| backend(scenario, &plan, index)).collect();
+    let clock = clock(&scenario.clock_jumps);
+    let mut world = World { scenario, plan: &plan, clock, backends, book: Book::default(), disks: BTreeMap::new() };
+    let mut checks = check::Checks::default();
+    for life in &scenario.lives {
+        let ended = life::live(&mut world, life).await;
+        checks.after_life(&world, life, &ended);
+    }
+    checks.at_end(&world)
+}
+
+/// What outlives the gateway.
+struct World<'a> {
+    scenario: &'a Scenario,
+    plan: &'a Plan,
+    clock: Clock,
+    /// By index of the plan's exporters, as everything here.
+    backends: Vec<Backend>,
+    book: Book,
+    disks: BTreeMap<usize, MemoryDirectory>,
+}
+
+impl World<'_> {
+    /// What the model knows of an exporter of the plan.
+    fn described(&self, index: usize) -> &scenario::Exporter {
+        let id = self.plan.exporters[index].id.to_string();
+        self.scenario.exporters.iter().find(|exporter| exporter.id == id).expect("all are described")
+    }
+
+    /// The exporter of the plan that the scenario calls so.
+    fn index_of(&self, exporter: usize) -> usize {
+        let id = &self.scenario.exporters[exporter].id;
+        self.plan.exporters.iter().position(|planned| planned.id.to_string() == *id).expect("all are planned")
+    }
 }
 
 fn config(yaml: &str) -> Config {
@@ -96,30 +116,10 @@ fn config(yaml: &str) -> Config {
 fn backend(scenario: &Scenario, plan: &Plan, index: usize) -> Backend {
     let id = plan.exporters[index].id.to_string();
     let described = scenario.exporters.iter().find(|exporter| exporter.id == id).expect("all are described");
+    // A pipeline behind a connector may get a span by several ways.
     let feeding = plan.pipelines.iter().filter(|pipeline| pipeline.exporters.contains(&ExporterIndex(index)));
-    Backend::new(described, feeding.count() == 1, scenario.seed.wrapping_add(index as u64 + 1))
-}
-
-/// Starts everything between the sockets, and receivers that need none.
-fn start(scenario: &Scenario, plan: &Plan, backends: &[Backend], book: &Book, budget: &Arc<Budget>) -> Running {
-    let ledger = Arc::new(new_ledger(plan));
-    let clock = clock(&scenario.clock_jumps);
-    let exporters = backends.iter().map(|backend| (Arc::new(backend.clone()) as Arc<dyn Exporter>, None)).collect();
-    let scatter = Scatter::seeded(scenario.seed);
-    let Outlets { tasks: deliveries, inputs: outputs, .. } = outlets::start(plan, exporters, budget, &scatter, &clock);
-    let (pipelines, inputs) = start_pipelines(plan, &outputs, budget, &clock);
-    let (stopper, stop) = stop::channel();
-    let receivers = plan.receivers.iter().enumerate().map(|(index, planned)| {
-        let ingresses = Ingresses::new(&planned.feeds, &inputs, &ledger, budget);
-        let arrivals = scenario.arrivals[index].clone();
-        tasks::start("receiver", senders::receive(index, ingresses, arrivals, book.clone(), stop.clone()))
-    });
-    let receivers = receivers.collect();
-    Running::without_sockets(
-        (Arc::clone(&ledger), Arc::clone(budget), clock),
-        stopper,
-        [receivers, pipelines, deliveries],
-    )
+    let ways = feeding.map(|pipeline| 1 + pipeline.connectors.len()).sum::<usize>();
+    Backend::new(described, ways == 1, scenario.seed.wrapping_add(index as u64 + 1))
 }
 
 /// A wall clock that somebody sets.

@@ -17,13 +17,66 @@ pub(super) struct Scenario {
     pub(super) exporters: Vec<Exporter>,
     /// Bytes of payload.
     pub(super) budget: u64,
-    /// For each receiver, in order of time.
-    pub(super) arrivals: Vec<Vec<Arrival>>,
     /// From when on the wall clock is wrong, and by how much.
     pub(super) clock_jumps: Vec<(Duration, i64)>,
-    /// When the gateway is told to stop, and how long it may take then.
-    pub(super) stop_at: Duration,
-    pub(super) drain_deadline: Duration,
+    /// What happens in each life of the process, one after the other.
+    pub(super) lives: Vec<Life>,
+}
+
+/// One life of the process. Times count from its start.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    /// For each receiver, in order of time.
+    pub(super) arrivals: Vec<Vec<Arrival>>,
+    /// What befalls the disk of each queue that is on disk.
+    pub(super) disk_faults: Vec<DiskFault>,
+    pub(super) end: End,
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// It is told to stop at a time, and may take so long.
+    Drain { at: Duration, deadline: Duration },
+    /// The process is killed; the disk has what it wrote.
+    Kill { at: Duration },
+    /// The power fails; the disk has what was synced, and of the rest what this seed decides.
+    PowerLoss { at: Duration, survival: u64 },
+    /// The power fails in the middle of the write, sync or removal that comes that many after this time; or a while later.
+    PowerLossInOperation { at: Duration, operations: u64, survival: u64 },
+    /// The back ends are well again: it is told to stop when nothing waits any more.
+    WhenEmpty,
+}
+
+impl End {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Drain { .. } => "end: told to stop",
+            Self::Kill { .. } => "end: killed",
+            Self::PowerLoss { .. } => "end: power lost",
+            Self::PowerLossInOperation { .. } => "end: power lost in an operation",
+            Self::WhenEmpty => "end: everything delivered",
+        }
+    }
+}
+
+/// Something befalls a disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DiskFault {
+    pub(super) at: Duration,
+    pub(super) exporter: usize,
+    pub(super) kind: DiskFaultKind,
+}
+
+/// What befalls it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DiskFaultKind {
+    /// So many writes, syncs, removals fail.
+    Failing(u64),
+    /// The volume is as long as what it holds, and so many bytes.
+    Full(u64),
+    /// There is space again.
+    Roomy,
 }
 
 /// What the model knows of an exporter.
@@ -32,6 +85,8 @@ pub(super) struct Exporter {
     pub(super) id: String,
     /// Whether senders are answered before the back end has their spans.
     pub(super) takes_over: bool,
+    /// Whether its queue is on disk.
+    pub(super) stored: bool,
     /// Exports at once; `None`: not said.
     pub(super) consumers: Option<u64>,
     /// Most spans that wait or are on the way, where the queue counts spans and refuses.
@@ -76,31 +131,82 @@ impl Scenario {
         for receiver in 0..receivers {
             line(&mut yaml.receivers, format_args!("  otlp/{receiver}: {{protocols: {{grpc: {{}}}}}}"));
         }
-        for pipeline in 0..random.between(1, 4) {
+        let pipelines = random.between(1, 4);
+        // A connector leads from an earlier pipeline to a later one.
+        let later = (1..pipelines).filter(|_| random.chance(0.3)).collect::<Vec<_>>();
+        yaml.connected = later.into_iter().map(|to| (random.between(0, to), to)).collect();
+        for pipeline in 0..pipelines {
             yaml.pipeline(pipeline, receivers, &exporters, &mut random);
         }
         yaml.connect_the_rest(receivers, &exporters);
         let requests = random.pick(&[3, 10, 30, 60]);
-        let arrivals = (0..receivers).map(|_| arrivals(requests, traffic_time, &mut random)).collect();
+        let lives = lives(&exporters, (receivers, requests, traffic_time), &mut random);
         let clock_jumps = (0..random.between(0, 4)).map(|_| {
             let at = duration(&mut random, 0..traffic_time.as_millis() as u64);
             (at, random.between(0, 20_000_000_000_000) as i64 - 10_000_000_000_000)
         });
         let mut clock_jumps: Vec<_> = clock_jumps.collect();
         clock_jumps.sort_unstable();
-        let is_patient = random.chance(0.7);
-        let drain_deadline = duration(&mut random, if is_patient { 600_000..900_000 } else { 0..20_000 });
         Self {
             seed,
             yaml: yaml.text(),
             exporters,
             budget: random.pick(&[2_000, 20_000, 200_000, 10_000_000]),
-            arrivals,
             clock_jumps,
-            stop_at: traffic_time.mul_f64(random.unit() * 1.5),
-            drain_deadline,
+            lives,
         }
     }
+}
+
+/// One life, which is drained; or, where something is on disk, several that end in any way, and a last one in which
+/// everything is delivered.
+fn lives(
+    exporters: &[Exporter],
+    (receivers, requests, traffic_time): (u64, u64, Duration),
+    random: &mut Random,
+) -> Vec<Life> {
+    let stored: Vec<_> = (0..exporters.len()).filter(|exporter| exporters[*exporter].stored).collect();
+    let count = if stored.is_empty() { 1 } else { random.between(1, 4) };
+    let mut lives: Vec<_> = (0..count)
+        .map(|_| {
+            let arrivals = (0..receivers).map(|_| arrivals(requests, traffic_time, random)).collect();
+            let at = traffic_time.mul_f64(random.unit() * 1.5);
+            let is_patient = random.chance(0.7);
+            let deadline = duration(random, if is_patient { 600_000..900_000 } else { 0..20_000 });
+            let survival = random.bits();
+            let end = match if stored.is_empty() { 0 } else { random.between(0, 5) } {
+                0 | 1 => End::Drain { at, deadline },
+                2 => End::Kill { at },
+                3 => End::PowerLoss { at, survival },
+                _ => End::PowerLossInOperation { at: at / 2, operations: random.between(0, 30), survival },
+            };
+            Life { arrivals, disk_faults: disk_faults(&stored, traffic_time, random), end }
+        })
+        .collect();
+    if !stored.is_empty() {
+        let arrivals = vec![Vec::new(); receivers as usize];
+        lives.push(Life { arrivals, disk_faults: Vec::new(), end: End::WhenEmpty });
+    }
+    lives
+}
+
+fn disk_faults(stored: &[usize], traffic_time: Duration, random: &mut Random) -> Vec<DiskFault> {
+    if stored.is_empty() {
+        return Vec::new();
+    }
+    let mut faults: Vec<_> = (0..random.pick(&[0, 0, 1, 4]))
+        .map(|_| DiskFault {
+            at: duration(random, 0..traffic_time.as_millis() as u64),
+            exporter: random.pick(stored),
+            kind: match random.between(0, 3) {
+                0 => DiskFaultKind::Failing(random.pick(&[1, 1, 3, 20])),
+                1 => DiskFaultKind::Full(random.between(0, 5_000)),
+                _ => DiskFaultKind::Roomy,
+            },
+        })
+        .collect();
+    faults.sort_by_key(|fault| fault.at);
+    faults
 }
 
 /// Sections of the configuration.
@@ -111,12 +217,17 @@ struct Yaml {
     exporters: String,
     pipelines: String,
     used: Vec<(Vec<u64>, Vec<usize>)>,
+    /// Pipelines with connectors between.
+    connected: Vec<(u64, u64)>,
 }
 
 impl Yaml {
     fn pipeline(&mut self, pipeline: u64, receivers: u64, exporters: &[Exporter], random: &mut Random) {
-        let from = some_of(receivers as usize, random).into_iter().map(|receiver| receiver as u64).collect();
-        let to = some_of(exporters.len(), random);
+        let is_behind = self.connected.iter().any(|(_, to)| *to == pipeline);
+        let from = if is_behind && random.chance(0.5) { Vec::new() } else { some_of(receivers as usize, random) };
+        let from = from.into_iter().map(|receiver| receiver as u64).collect();
+        let is_before = self.connected.iter().any(|(from, _)| *from == pipeline);
+        let to = if is_before && random.chance(0.5) { Vec::new() } else { some_of(exporters.len(), random) };
         let mut processors = Vec::new();
         for number in 0..random.between(0, 4) {
             let id = format!("{pipeline}{number}");
@@ -138,19 +249,28 @@ impl Yaml {
             line(&mut self.processors, format_args!("  {name}/{id}: {{{settings}}}"));
             processors.push(format!("{name}/{id}"));
         }
-        self.add_pipeline(&format!("traces/{pipeline}"), from, &processors, to, exporters);
+        self.add_pipeline(Some(pipeline), from, &processors, to, exporters);
     }
 
     fn add_pipeline(
         &mut self,
-        id: &str,
+        pipeline: Option<u64>,
         from: Vec<u64>,
         processors: &[String],
         to: Vec<usize>,
         exporters: &[Exporter],
     ) {
-        let receivers: Vec<_> = from.iter().map(|receiver| format!("otlp/{receiver}")).collect();
-        let targets: Vec<_> = to.iter().map(|exporter| exporters[*exporter].id.as_str()).collect();
+        let id = pipeline.map_or("traces/rest".to_owned(), |number| format!("traces/{number}"));
+        let mut receivers: Vec<_> = from.iter().map(|receiver| format!("otlp/{receiver}")).collect();
+        let mut targets: Vec<_> = to.iter().map(|exporter| exporters[*exporter].id.clone()).collect();
+        for (before, behind) in &self.connected {
+            if Some(*before) == pipeline {
+                targets.push(format!("forward/{before}{behind}"));
+            }
+            if Some(*behind) == pipeline {
+                receivers.push(format!("forward/{before}{behind}"));
+            }
+        }
         let (receivers, processors, targets) = (receivers.join(", "), processors.join(", "), targets.join(", "));
         line(
             &mut self.pipelines,
@@ -171,13 +291,17 @@ impl Yaml {
         }
         let from = if from.is_empty() { vec![0] } else { from };
         let to = if to.is_empty() { vec![0] } else { to };
-        self.add_pipeline("traces/rest", from, &[], to, exporters);
+        self.add_pipeline(None, from, &[], to, exporters);
     }
 
     fn text(&self) -> String {
         let processors = if self.processors.is_empty() { "  {}\n" } else { self.processors.as_str() };
+        let connectors = self.connected.iter().map(|(from, to)| format!("  forward/{from}{to}:\n"));
+        let connectors = if self.connected.is_empty() { "  {}\n".to_owned() } else { connectors.collect() };
         format!(
-            "receivers:\n{}processors:\n{processors}exporters:\n{}service:\n  pipelines:\n{}",
+            "receivers:\n{}processors:\n{processors}connectors:\n{connectors}exporters:\n{}\
+             extensions:\n  file_storage: {{min_free_percent: 0}}\n\
+             service:\n  extensions: [file_storage]\n  pipelines:\n{}",
             self.receivers, self.exporters, self.pipelines
         )
     }
@@ -205,6 +329,7 @@ fn exporter(number: u64, traffic_time: Duration, section: &mut String, random: &
         return Exporter {
             id,
             takes_over: false,
+            stored: false,
             consumers: None,
             most_spans: None,
             drops_when_full: false,
@@ -223,12 +348,16 @@ fn exporter(number: u64, traffic_time: Duration, section: &mut String, random: &
     };
     let blocks = random.chance(0.2);
     let drops_when_full = random.chance(0.25);
-    let waits = random.chance(0.2);
+    let stored = enabled && random.chance(0.3);
+    let waits = !stored && random.chance(0.2);
     let mut queue = format!(
         "enabled: {enabled}, num_consumers: {consumers}, sizer: {sizer}, queue_size: {size}, block_on_overflow: {blocks}, \
          on_full: {}, wait_for_result: {waits}",
         if drops_when_full { "drop" } else { "refuse" }
     );
+    if stored {
+        queue.push_str(", storage: file_storage");
+    }
     if random.chance(0.5) {
         let min = random.between(1, 200);
         let max = random.pick(&[0, min, min * 3]);
@@ -256,6 +385,7 @@ fn exporter(number: u64, traffic_time: Duration, section: &mut String, random: &
     Exporter {
         id,
         takes_over: enabled && !waits,
+        stored,
         consumers: Some(consumers),
         most_spans: (enabled && !blocks && sizer == "items").then_some(size),
         drops_when_full: enabled && drops_when_full,

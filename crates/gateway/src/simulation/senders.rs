@@ -1,5 +1,6 @@
 //! Receivers without sockets: requests come when the scenario says, each in a task of its own, as from a connection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -21,7 +22,11 @@ use crate::tasks::TaskGroup;
 
 /// What was sent, and what its senders heard.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Book(Arc<Mutex<Vec<Sent>>>);
+pub(super) struct Book {
+    sent: Arc<Mutex<Vec<Sent>>>,
+    /// Whoever speaks now is dead.
+    closed: Arc<AtomicBool>,
+}
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -52,7 +57,12 @@ pub(super) enum Heard {
 
 impl Book {
     pub(super) fn sent(&self) -> MutexGuard<'_, Vec<Sent>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The process is killed: nobody hears of it any more, until the next one is there.
+    pub(super) fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::Relaxed);
     }
 
     fn begin(&self, receiver: usize, arrival: Arrival) -> (usize, std::ops::Range<u64>) {
@@ -64,6 +74,9 @@ impl Book {
     }
 
     fn heard(&self, request: usize, heard: Heard) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
         log::event(|| format!("the sender of request {request} hears {heard:?}"));
         self.sent()[request].heard = heard;
     }
@@ -119,27 +132,26 @@ fn buffer(ingress: &Ingress, body: &[u8]) -> Option<PaidBuffer> {
     Some(buffer)
 }
 
-/// The sound spans of a request as protobuf.
-pub(super) fn sound_body(request: &Sent) -> Vec<u8> {
-    body(&request.spans, Arrival { json: false, flaw: Flaw::None, ..request.arrival })
-}
-
 fn body(spans: &std::ops::Range<u64>, arrival: Arrival) -> Vec<u8> {
     let bad = if let Flaw::BadSpans(bad) = arrival.flaw { bad } else { 0 };
-    if arrival.flaw == Flaw::Malformed {
-        return if arrival.json { b"{\"resourceSpans\": 7}".to_vec() } else { vec![0xff; 40] };
+    match (arrival.flaw, arrival.json) {
+        (Flaw::Malformed, true) => b"{\"resourceSpans\": 7}".to_vec(),
+        (Flaw::Malformed, false) => vec![0xff; 40],
+        (Flaw::None | Flaw::BadSpans(_), true) => json(spans, bad, arrival.padding).into_bytes(),
+        (Flaw::None | Flaw::BadSpans(_), false) => protobuf(spans.clone(), bad, arrival.padding),
     }
-    if arrival.json {
-        return json(spans, bad, arrival.padding).into_bytes();
-    }
-    let value = Some(AnyValue { value: Some(any_value::Value::StringValue("x".repeat(arrival.padding))) });
+}
+
+/// A request with these spans, and `bad` ones that have no trace.
+pub(super) fn protobuf(spans: impl Iterator<Item = u64>, bad: u64, padding: usize) -> Vec<u8> {
+    let value = Some(AnyValue { value: Some(any_value::Value::StringValue("x".repeat(padding))) });
     let span = |number: u64, trace_id: [u8; 16]| Span {
         trace_id: trace_id.to_vec(),
         span_id: number.to_be_bytes().to_vec(),
         attributes: vec![KeyValue { key: "padding".to_owned(), value: value.clone(), ..KeyValue::default() }],
         ..Span::default()
     };
-    let sound = spans.clone().map(|number| span(number, trace_of(number)));
+    let sound = spans.map(|number| span(number, trace_of(number)));
     let all = sound.chain((0..bad).map(|number| span(number + 1, [0; 16]))).collect();
     let scope_spans = vec![ScopeSpans { spans: all, ..ScopeSpans::default() }];
     ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }

@@ -6,11 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::check::Counts;
 use super::run;
 
-/// Runs of the normal tests: a few seconds.
-const RUNS: u64 = 2_000;
+/// Runs of the normal tests: ten seconds of two cores.
+const RUNS: u64 = 1_500;
 
-/// Seeds of runs that once found a bug.
-const FORMERLY_WRONG: &[u64] = &[];
+/// Seeds of runs that once found a bug, and which. A seed stands for another run when the scenarios change.
+const FORMERLY_WRONG: &[(u64, &str)] = &[
+    (357, "a segment went before the record of what was delivered from it was durable"),
+    (366, "a segment went although the record of what was delivered from it could not be written"),
+];
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value:?}")))
@@ -72,6 +75,14 @@ fn ledgers_budget_senders_and_back_ends_agree_in_every_run() {
         "dropped: rejected_by_backend",
         "dropped: retry_timeout",
         "dropped: drain_deadline",
+        "refused: disk_full",
+        "recovered",
+        "delivered again",
+        "end: told to stop",
+        "end: killed",
+        "end: power lost",
+        "end: power lost in an operation",
+        "end: everything delivered",
     ] {
         assert!(runs < RUNS || counts.contains_key(name), "{name} never happened: {counts:?}");
     }
@@ -79,7 +90,7 @@ fn ledgers_budget_senders_and_back_ends_agree_in_every_run() {
 
 #[test]
 fn what_was_wrong_once() {
-    for seed in FORMERLY_WRONG {
+    for (seed, _) in FORMERLY_WRONG {
         check(*seed, false);
     }
 }

@@ -138,6 +138,8 @@ impl Disk {
             figures: Figures::default(),
         };
         let written = self.write(group, requests, begins, &mut committed);
+        // A segment must not go before the account that says what became of it is durable.
+        let written_well = written.is_ok();
         let refusal = match (&written, full) {
             (Err(error), _) => Some(refusal(error)),
             (Ok(()), full) => full,
@@ -150,7 +152,7 @@ impl Disk {
             committed.requests = group.requests.iter().map(|_| Err(refusal.clone())).collect();
         }
         // What cannot be removed now is removed with a later group; space is all that it costs.
-        if let Err(error) = self.journal.remove_through(group.through) {
+        if written_well && let Err(error) = self.journal.remove_through(group.through) {
             committed.failure.get_or_insert_with(|| describe(&error));
         }
         committed.figures = self.figures();
@@ -184,7 +186,14 @@ impl Disk {
             }
         }
         committed.begins = first.filter(|_| begins);
-        if requests.is_empty() && !group.syncs { self.journal.flush() } else { self.journal.sync() }
+        // An account of what was settled must not vanish with the power when the segment that it tells of has gone.
+        let waits = !requests.is_empty() || group.syncs || self.removes(group.through);
+        if waits { self.journal.sync() } else { self.journal.flush() }
+    }
+
+    /// Whether a segment goes when everything up to here can.
+    fn removes(&self, through: Sequence) -> bool {
+        self.journal.segments().windows(2).any(|pair| pair[1].0 <= through.0 + 1)
     }
 
     /// Lets the next group begin a segment, so that everything before it can go.
