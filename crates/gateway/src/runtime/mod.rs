@@ -7,6 +7,8 @@ pub(crate) mod delivery;
 pub(crate) mod ingress;
 pub(crate) mod outlets;
 pub(crate) mod pipeline;
+#[cfg(test)]
+mod unplugged;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -306,41 +308,6 @@ impl Running {
             }
         }
         DrainReport { complete: drained, cut_off_spans, ledger: self.ledger.snapshot() }
-    }
-
-    /// What runs between the sockets, without them: for the simulation.
-    #[cfg(test)]
-    pub(crate) fn without_sockets(
-        (ledger, budget, clock): (Arc<Ledger>, Arc<Budget>, Clock),
-        stop_receivers: Stopper,
-        [receivers, pipelines, deliveries]: [Vec<Task>; 3],
-    ) -> Self {
-        let (health, stop_others) = (Arc::new(Health::new(clock)), stop::channel().0);
-        let (addresses, others, states) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            addresses,
-            ledger,
-            budget,
-            health,
-            stop_receivers,
-            stop_others,
-            receivers,
-            pipelines,
-            deliveries,
-            states,
-            others,
-        }
-    }
-
-    /// Ends everything at once, as `kill -9` does. Gives the accounts as they were.
-    #[cfg(test)]
-    pub(crate) async fn kill(mut self) -> Snapshot {
-        let snapshot = self.ledger.snapshot();
-        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
-            task.abort().await;
-        }
-        self.settled().await;
-        snapshot
     }
 
     /// Waits until what the ended tasks held is settled: the runtime drops the exports of an aborted delivery a moment
