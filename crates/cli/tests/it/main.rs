@@ -16,6 +16,7 @@ mod config;
 mod demo;
 mod edge;
 mod edge_table;
+mod edge_weaknesses;
 mod faults;
 mod firehose;
 mod import;

@@ -5,7 +5,7 @@
 //! A new case is a line of [`cases::CASES`], a new form of delivery a line of [`FORMS`].
 
 mod cases;
-mod stage;
+pub(crate) mod stage;
 
 use std::collections::HashMap;
 use std::time::Duration;

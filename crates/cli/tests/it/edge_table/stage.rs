@@ -41,11 +41,14 @@ function handler(event) { cf.logCustomData('ran'); return event.response; }
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
+    pub(crate) target: String,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) traceparent: String,
 }
 
 /// What the origin got so far.
-type Arrivals = Arc<(Mutex<Vec<Seen>>, Condvar)>;
+pub(crate) type Arrivals = Arc<(Mutex<Vec<Seen>>, Condvar)>;
 
 pub(super) struct Stage {
     runtime: Runtime,
@@ -151,7 +154,8 @@ impl Stage {
     }
 }
 
-fn start_origin() -> (SocketAddr, Arrivals) {
+/// Starts an origin that answers by path.
+pub(crate) fn start_origin() -> (SocketAddr, Arrivals) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     let arrivals = Arrivals::default();
@@ -171,19 +175,18 @@ fn start_origin() -> (SocketAddr, Arrivals) {
 fn answer(mut stream: TcpStream, arrivals: &Arrivals) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().ok_or(std::io::ErrorKind::UnexpectedEof)??;
-    let path = first.split([' ', '?']).nth(1).unwrap_or_default().to_owned();
-    let (mut traceparent, mut is_known) = (String::new(), false);
+    let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    let mut headers = Vec::new();
     for line in lines {
         let line = line?;
-        match line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)) {
-            Some((name, value)) if name == "traceparent" => value.clone_into(&mut traceparent),
-            Some((name, _)) if name == "if-none-match" => is_known = true,
-            Some(_) => {}
-            None => break,
-        }
+        let Some((name, value)) = line.split_once(": ") else { break };
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
+    let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+    let (traceparent, is_known) = (value("traceparent").unwrap_or_default(), value("if-none-match").is_some());
     let (seen, arrived) = &**arrivals;
-    seen.lock().expect("not poisoned").push(Seen { path: path.clone(), traceparent });
+    seen.lock().expect("not poisoned").push(Seen { path: path.clone(), target, headers, traceparent });
     arrived.notify_all();
     let (status, headers, body) = match path.as_str() {
         "/hit" => ("200 OK", "Cache-Control: max-age=60\r\n", "kept"),
