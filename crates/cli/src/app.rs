@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rootspan_gateway::config::Config;
+use rootspan_gateway::config::problems::Problem;
 use rootspan_gateway::exporters::store::StoreConfig;
 use rootspan_gateway::extensions::ui::UiConfig;
 use rootspan_gateway::ledger::DropReason;
@@ -32,6 +33,8 @@ pub(crate) struct App {
     /// The UI and the query API, if the configuration has them.
     pub(crate) ui: Option<server::Running>,
     stores: HashMap<String, Store>,
+    /// What runs.
+    config: Config,
 }
 
 impl App {
@@ -41,13 +44,11 @@ impl App {
             tracing::warn!("{warning}");
         }
         let mut stores = HashMap::new();
-        let mut store_tail_bytes = 0;
         for store in config.stores() {
-            store_tail_bytes = store.seal_spans.saturating_mul(TAIL_BYTES_PER_SPAN).saturating_add(store_tail_bytes);
             stores.insert(store.directory.clone(), open_store(store).await?);
         }
-        match start_on(config, &stores, store_tail_bytes).await {
-            Ok((gateway, ui)) => Ok(Self { gateway, ui, stores }),
+        match start_on(config, &stores, tail_bytes(config)).await {
+            Ok((gateway, ui)) => Ok(Self { gateway, ui, stores, config: config.clone() }),
             Err(error) => {
                 // Whoever tries again with other addresses finds the folders free. Why it did not start matters more
                 // than what this says.
@@ -55,6 +56,66 @@ impl App {
                 Err(error)
             }
         }
+    }
+
+    /// Runs another configuration. On an error, what ran before runs on.
+    pub(crate) async fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+        for warning in config.warnings.iter().chain(&self.only_at_start(&config)) {
+            tracing::warn!("{warning}");
+        }
+        let mut opened = HashMap::new();
+        for store in config.stores() {
+            if self.stores.contains_key(&store.directory) {
+                continue;
+            }
+            match open_store(store).await {
+                Ok(open) => drop(opened.insert(store.directory.clone(), open)),
+                Err(error) => {
+                    self.gateway.reload_rejected();
+                    let _closed = close(opened).await;
+                    return Err(error);
+                }
+            }
+        }
+        let mut stores = self.stores.clone();
+        stores.extend(opened.clone());
+        let environment = Environment {
+            stores: stores.clone(),
+            clock: rootspan_gateway::clock::system(),
+            store_tail_bytes: tail_bytes(&config),
+            debug_output: None,
+        };
+        if let Err(error) = self.gateway.reload(&config, environment, DRAIN_DEADLINE).await {
+            let _closed = close(opened).await;
+            return Err(error.into());
+        }
+        // A store that no pipeline writes to any more stays open until the end: the UI may show it, and what was on its
+        // way to it arrives.
+        self.stores = stores;
+        self.config = config;
+        Ok(())
+    }
+
+    /// What of a new configuration takes effect at the next start only.
+    fn only_at_start(&self, config: &Config) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let mut say = |what: String| {
+            let message = format!("{what} changed: it takes effect when rootspan is started again");
+            found.push(Problem { position: None, message });
+        };
+        let running = self.config.stores();
+        for store in config.stores() {
+            if running.iter().any(|open| open.directory == store.directory && *open != store) {
+                say(format!("the exporter `store` in {}", store.directory));
+            }
+        }
+        if self.config.ui() != config.ui() {
+            say("the extension `ui`".to_owned());
+        }
+        if self.config.service.telemetry.logs != config.service.telemetry.logs {
+            say("`service.telemetry.logs`".to_owned());
+        }
+        found
     }
 
     /// Where the UI is.
@@ -90,6 +151,12 @@ impl App {
         }
         close(self.stores).await
     }
+}
+
+/// What the stores' tails may take of the memory.
+fn tail_bytes(config: &Config) -> u64 {
+    let bytes = |store: &&StoreConfig| store.seal_spans.saturating_mul(TAIL_BYTES_PER_SPAN);
+    config.stores().iter().map(bytes).fold(0, u64::saturating_add)
 }
 
 async fn start_on(

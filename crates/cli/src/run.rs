@@ -10,7 +10,7 @@ use rootspan_gateway::config::{self, CloudFrontSettings, Config, DefaultSettings
 use crate::app::App;
 use crate::arguments::{ConfigArguments, RunArguments};
 use crate::output::complain;
-use crate::runtime::StopSignal;
+use crate::runtime::{ReloadSignal, StopSignal};
 use crate::{logging, runtime};
 
 /// Turns the built-in CloudFront receiver on: it is never open without a key.
@@ -19,7 +19,7 @@ const ACCESS_KEY_VARIABLE: &str = "FIREHOSE_ACCESS_KEY";
 /// Where Firehose delivers.
 const CLOUDFRONT_PORT: u16 = 4433;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM or SIGINT; SIGHUP reloads the configuration.
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let config = match load(&arguments.config) {
         Ok(config) => config,
@@ -30,14 +30,47 @@ pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     start_logging(&config)?;
     runtime::start()?.block_on(async {
-        let mut stop = StopSignal::listen()?;
-        let app = App::start(&config).await?;
+        let (mut stop, mut hang_up) = (StopSignal::listen()?, ReloadSignal::listen()?);
+        let mut app = App::start(&config).await?;
         announce(&app);
-        stop.wait().await;
+        loop {
+            // Both branches are cancel-safe.
+            tokio::select! {
+                () = stop.wait() => break,
+                () = hang_up.wait() => reload(&mut app, arguments).await,
+            }
+        }
         tracing::info!("stopping: what was taken is being stored");
         app.stop().await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Reads the same sources again. What is wrong with them is logged, and what ran before runs on.
+async fn reload(app: &mut App, arguments: &RunArguments) {
+    tracing::info!("SIGHUP: reading the configuration again");
+    let outcome = match load(&arguments.config) {
+        Ok(config) => app.reload(config).await.map_err(|error| vec![format!("{error:#}")]),
+        Err(problems) => {
+            app.gateway.reload_rejected();
+            Err(problems.errors().iter().map(ToString::to_string).collect())
+        }
+    };
+    match outcome {
+        Ok(()) => {
+            tracing::info!("the configuration was reloaded");
+            announce(app);
+        }
+        Err(problems) => {
+            for problem in &problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!(
+                problems = problems.len(),
+                "the configuration was not reloaded: what ran before runs on; put it right and send SIGHUP again"
+            );
+        }
+    }
 }
 
 /// Reads what the arguments name. What is only to be said is among the warnings.

@@ -25,12 +25,30 @@ impl StopSignal {
         Ok(Self { terminate, interrupt })
     }
 
-    /// Waits for either.
+    /// Waits for either. Cancel-safe.
     pub(crate) async fn wait(&mut self) {
         // Both receivers are cancel-safe.
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// SIGHUP: read the configuration again. From [`ReloadSignal::listen`] on it no longer ends the process.
+#[derive(Debug)]
+pub(crate) struct ReloadSignal {
+    hang_up: Signal,
+}
+
+impl ReloadSignal {
+    /// Begins to listen. Call it within a tokio runtime.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self { hang_up: signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")? })
+    }
+
+    /// Waits for it. Cancel-safe.
+    pub(crate) async fn wait(&mut self) {
+        self.hang_up.recv().await;
     }
 }

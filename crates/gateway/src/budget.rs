@@ -21,7 +21,7 @@ const MIN_PAYLOAD_BYTES: u64 = 8 << 20;
 /// Bytes of payload that may be held at once.
 #[derive(Debug)]
 pub struct Budget {
-    limit: u64,
+    limit: AtomicU64,
     used: AtomicU64,
 }
 
@@ -33,13 +33,18 @@ impl Budget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
+        Arc::new(Self { limit: AtomicU64::new(limit), used: AtomicU64::new(0) })
     }
 
     /// The limit in bytes.
     #[must_use]
-    pub const fn limit(&self) -> u64 {
-        self.limit
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Sets another limit. What is reserved stays reserved, also above it.
+    pub(crate) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Bytes reserved now.
@@ -55,7 +60,8 @@ impl Budget {
     }
 
     fn take(&self, bytes: u64) -> Result<(), Exhausted> {
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        let limit = self.limit();
+        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
         self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fits).map(|_| ()).map_err(|_| Exhausted)
     }
 

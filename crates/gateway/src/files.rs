@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Largest configuration file; far above any real one.
 const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
@@ -83,10 +84,27 @@ pub(crate) fn control_group_memory_limit() -> Option<u64> {
 
 /// Resident memory of this process in bytes; 0 if the kernel does not tell.
 pub(crate) fn resident_bytes() -> u64 {
+    own_status("VmRSS:")
+}
+
+/// The part of it that is no file's; 0 if the kernel does not tell.
+pub(crate) fn resident_anonymous_bytes() -> u64 {
+    own_status("RssAnon:")
+}
+
+/// A line of the process's status that counts in KiB.
+fn own_status(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
     kib.map_or(0, |kib| kib << 10)
+}
+
+/// An id of this process, drawn once; empty if the kernel has none.
+pub(crate) fn instance_id() -> String {
+    static ID: OnceLock<String> = OnceLock::new();
+    let draw = || std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim().to_owned();
+    ID.get_or_init(draw).clone()
 }
 
 /// The name of this host; `None` if the kernel does not tell.

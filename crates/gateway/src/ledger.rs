@@ -195,7 +195,7 @@ pub struct ExporterAccount {
 pub type Named = (String, Signal);
 
 impl ReceiverAccount {
-    const fn new(id: String, signal: Signal) -> Self {
+    pub(crate) const fn new(id: String, signal: Signal) -> Self {
         let (refused, refused_requests) = (ByReason::NONE, ByReason::NONE);
         Self { id, signal, received: 0, accepted: 0, rejected: 0, refused, pending: 0, refused_requests }
     }
@@ -230,6 +230,14 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Ledger {
     accounts: Mutex<Snapshot>,
+}
+
+/// The accounts of a plan: of its receiver accounts, pipelines and exporters, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accounts {
+    pub(crate) receivers: Vec<ReceiverIndex>,
+    pub(crate) pipelines: Vec<PipelineIndex>,
+    pub(crate) exporters: Vec<ExporterIndex>,
 }
 
 /// What became of spans, as the ledger sees it.
@@ -267,6 +275,37 @@ impl Ledger {
         let pipelines = pipelines.iter().cloned().map(|(id, signal)| PipelineAccount::new(id, signal)).collect();
         let exporters = exporters.iter().cloned().map(|(id, signal)| ExporterAccount::new(id, signal)).collect();
         Self { accounts: Mutex::new(Snapshot { receivers, pipelines, exporters }) }
+    }
+
+    /// The accounts of these ids and signals: those that are there keep their figures, others are opened. No account is
+    /// ever closed, so that the figures of a process only grow, whatever is reloaded.
+    pub(crate) fn adopt(&self, receivers: &[Named], pipelines: &[Named], exporters: &[Named]) -> Accounts {
+        let mut accounts = self.lock();
+        let receivers = receivers.iter().map(|(id, signal)| {
+            let found = accounts.receivers.iter().position(|a| a.id == *id && a.signal == *signal);
+            ReceiverIndex(found.unwrap_or_else(|| {
+                accounts.receivers.push(ReceiverAccount::new(id.clone(), *signal));
+                accounts.receivers.len() - 1
+            }))
+        });
+        let receivers = receivers.collect();
+        let pipelines = pipelines.iter().map(|(id, signal)| {
+            let found = accounts.pipelines.iter().position(|a| a.id == *id && a.signal == *signal);
+            PipelineIndex(found.unwrap_or_else(|| {
+                accounts.pipelines.push(PipelineAccount::new(id.clone(), *signal));
+                accounts.pipelines.len() - 1
+            }))
+        });
+        let pipelines = pipelines.collect();
+        let exporters = exporters.iter().map(|(id, signal)| {
+            let found = accounts.exporters.iter().position(|a| a.id == *id && a.signal == *signal);
+            ExporterIndex(found.unwrap_or_else(|| {
+                accounts.exporters.push(ExporterAccount::new(id.clone(), *signal));
+                accounts.exporters.len() - 1
+            }))
+        });
+        let exporters = exporters.collect();
+        Accounts { receivers, pipelines, exporters }
     }
 
     /// All accounts at this moment.
@@ -351,12 +390,15 @@ impl Ledger {
         account.dropped.add(reason as usize, dropped);
     }
 
-    /// Spans were found on disk at start.
+    /// Spans were found on disk: by an earlier process, or by an earlier delivery of this one, in whose account they are.
     pub(crate) fn recovered(&self, exporter: ExporterIndex, spans: u64) {
         let account = &mut self.lock().exporters[exporter.0];
-        account.recovered += spans;
-        account.queued += spans;
-        account.stored += spans;
+        let new = spans.saturating_sub(account.stored);
+        let missing = account.stored.saturating_sub(spans);
+        account.recovered += new;
+        account.queued = account.queued + new - missing;
+        account.stored = spans;
+        account.dropped.add(DropReason::StorageCorrupt as usize, missing);
     }
 
     /// Spans that are queued are on disk now.

@@ -14,7 +14,7 @@ use crate::ledger::{ExporterIndex, PipelineIndex, ReceiverIndex};
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 
 /// The graph: each component once, in the order in which it is first used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Limits of the process's memory that pipelines ask for; the smallest counts.
     pub memory_limits: Vec<MemoryLimit>,

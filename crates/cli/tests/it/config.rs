@@ -44,7 +44,6 @@ service:
         ("8:49: ", "five"),
         ("9:3: ", "store"),
         ("12:32: ", "otlp"),
-        ("13:5: ", "metrics"),
     ];
     assert_eq!(found.len(), expected.len(), "{}", found.join("\n"));
     for (line, (place, words)) in found.iter().zip(expected) {

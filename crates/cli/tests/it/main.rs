@@ -23,6 +23,7 @@ mod import;
 mod ingest;
 mod kill;
 mod late_root;
+mod reload;
 mod stop;
 mod terminal;
 mod ui;

@@ -315,6 +315,11 @@ impl Process {
         peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
+    /// Asks for the configuration to be read again (SIGHUP).
+    pub(crate) fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).expect("it is running");
+    }
+
     /// Asks for the end (SIGTERM).
     pub(crate) fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is running");

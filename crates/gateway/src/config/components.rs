@@ -117,6 +117,18 @@ pub enum Extension {
 }
 
 impl Exporter {
+    /// The extensions that it refers to.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<&ComponentId> {
+        let auth = match self {
+            Self::OtlpGrpc(config) => config.auth.as_ref(),
+            Self::OtlpHttp(config) => config.auth.as_ref(),
+            Self::Store(_) | Self::Debug(_) | Self::File(_) => None,
+        };
+        let storage = self.sending_queue().and_then(|queue| queue.storage.as_ref()).map(|storage| &storage.id);
+        auth.map(|auth| auth.extension()).into_iter().chain(storage).collect()
+    }
+
     /// The settings of its queue, if it can have one.
     #[must_use]
     pub fn sending_queue(&self) -> Option<&SendingQueueConfig> {
@@ -124,6 +136,21 @@ impl Exporter {
             Self::OtlpGrpc(config) => Some(&config.sending_queue),
             Self::OtlpHttp(config) => Some(&config.sending_queue),
             Self::Store(_) | Self::Debug(_) | Self::File(_) => None,
+        }
+    }
+}
+
+impl Receiver {
+    /// The extensions that it refers to.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<&ComponentId> {
+        match self {
+            Self::Otlp(config) => {
+                let grpc = config.protocols.grpc.iter().filter_map(|grpc| grpc.auth.as_ref());
+                let http = config.protocols.http.iter().filter_map(|http| http.auth.as_ref());
+                grpc.chain(http).map(|auth| auth.extension()).collect()
+            }
+            Self::CloudFront(_) | Self::OtlpJsonFile(_) => Vec::new(),
         }
     }
 }

@@ -168,7 +168,7 @@ impl TelemetryConfig {
 }
 
 /// How metrics under the collector's names are spelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetricNames {
     /// `_total` behind counters.
     pub type_suffix: bool,

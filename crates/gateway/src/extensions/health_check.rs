@@ -1,7 +1,7 @@
 //! `health_check`: answers whether the gateway takes spans, for load balancers and orchestrators.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
@@ -19,7 +19,7 @@ use crate::net::stream::Accepted;
 use crate::net::tls::ServerTlsConfig;
 use crate::tasks::{self, Task};
 use rootspan_model::time::UnixNanos;
-use serde_json::json;
+use serde_json::{Value, json};
 
 config! {
     /// Answers whether the gateway takes spans: 200 if so, 503 while it stops.
@@ -66,6 +66,18 @@ pub(crate) struct Health {
     accepting: AtomicBool,
     started: UnixNanos,
     clock: ClockHandle,
+    reload: Mutex<Reloads>,
+}
+
+/// What became of reloads of the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reloads {
+    /// Those that were applied.
+    pub(crate) applied: u64,
+    /// Those that were refused: what ran before runs on.
+    pub(crate) rejected: u64,
+    /// When the last one was, and whether it was applied.
+    pub(crate) last: Option<(UnixNanos, bool)>,
 }
 
 /// A clock that can be printed.
@@ -80,7 +92,38 @@ impl std::fmt::Debug for ClockHandle {
 impl Health {
     /// Not accepting yet.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { accepting: AtomicBool::new(false), started: clock(), clock: ClockHandle(clock) }
+        let (started, reload) = (clock(), Mutex::default());
+        Self { accepting: AtomicBool::new(false), started, clock: ClockHandle(clock), reload }
+    }
+
+    /// The configuration was read again, and applied or not.
+    pub(crate) fn reloaded(&self, is_applied: bool) {
+        let mut reloads = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        *if is_applied { &mut reloads.applied } else { &mut reloads.rejected } += 1;
+        reloads.last = Some((self.now(), is_applied));
+    }
+
+    /// What became of reloads so far.
+    pub(crate) fn reloads(&self) -> Reloads {
+        *self.reload.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last reload as JSON; null if there was none.
+    pub(crate) fn reload_json(&self) -> Value {
+        let reloads = self.reloads();
+        reloads.last.map_or(Value::Null, |(at, is_applied)| {
+            let seconds_ago = self.now().nanos_since(at) / 1_000_000_000;
+            let outcome = if is_applied { "applied" } else { "rejected; the earlier configuration runs on" };
+            json!({
+                "outcome": outcome, "seconds_ago": seconds_ago,
+                "applied": reloads.applied, "rejected": reloads.rejected,
+            })
+        })
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> UnixNanos {
+        (self.clock.0)()
     }
 
     /// Says whether spans are taken from now on.
@@ -93,7 +136,8 @@ impl Health {
         (self.clock.0)().nanos_since(self.started)
     }
 
-    fn is_accepting(&self) -> bool {
+    /// Whether spans are taken now.
+    pub(crate) fn is_accepting(&self) -> bool {
         self.accepting.load(Ordering::Acquire)
     }
 }
@@ -151,6 +195,10 @@ fn respond(path: &str, config: &HealthCheckConfig, health: &Health) -> Answer {
         return text(status, body.clone());
     }
     let words = if accepting { "Server available" } else { "Server not available" };
-    let body = json!({"status": words, "uptimeSeconds": health.uptime_nanos() / 1_000_000_000});
+    let mut body = json!({"status": words, "uptimeSeconds": health.uptime_nanos() / 1_000_000_000});
+    let reload = health.reload_json();
+    if !reload.is_null() {
+        body["lastReload"] = reload;
+    }
     answer(status, "application/json", body.to_string())
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -69,8 +69,37 @@ pub enum ListenError {
 /// A listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: Socket,
+    /// As configured.
+    configured: ListenAddress,
+    /// Shared while one server takes over from another at the same address: no connection is turned away in between.
+    socket: Arc<Socket>,
     tls: Option<TlsServer>,
+}
+
+/// Sockets whose servers are about to stop: who is to listen at the same address next takes them over.
+#[derive(Debug, Default)]
+pub(crate) struct HandOver(Mutex<Vec<Offered>>);
+
+/// A socket that listens where somebody configured it.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    configured: ListenAddress,
+    socket: Weak<Socket>,
+}
+
+impl HandOver {
+    /// Of these sockets. A port that the system chose is nobody's to ask for.
+    pub(crate) fn new(sockets: Vec<Offered>) -> Self {
+        let is_chosen =
+            |socket: &Offered| matches!(&socket.configured, ListenAddress::Tcp(endpoint) if endpoint.port == 0);
+        Self(Mutex::new(sockets.into_iter().filter(|socket| !is_chosen(socket)).collect()))
+    }
+
+    fn take(&self, address: &ListenAddress) -> Option<Arc<Socket>> {
+        let mut sockets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = sockets.iter().position(|socket| socket.configured == *address)?;
+        sockets.swap_remove(found).socket.upgrade()
+    }
 }
 
 #[derive(Debug)]
@@ -92,25 +121,42 @@ impl Drop for OwnPath {
 
 impl Listener {
     /// Listens on `endpoint`. `what` and the configuration `key` are for the message if it cannot.
-    pub(crate) async fn bind(endpoint: &Endpoint, what: &str, key: &str) -> Result<Self, ListenError> {
-        let bound = bind(endpoint).await.map_err(|error| not_listening(&error, what, endpoint, key))?;
-        Ok(Self { socket: bound, tls: None })
+    pub(crate) async fn bind(
+        hand_over: &HandOver,
+        endpoint: &Endpoint,
+        what: &str,
+        key: &str,
+    ) -> Result<Self, ListenError> {
+        Self::bind_any(hand_over, &ListenAddress::Tcp(endpoint.clone()), what, key).await
     }
 
     /// The same where a socket in the file system may be meant.
-    pub(crate) async fn bind_any(address: &ListenAddress, what: &str, key: &str) -> Result<Self, ListenError> {
-        match address {
-            ListenAddress::Tcp(endpoint) => Self::bind(endpoint, what, key).await,
-            ListenAddress::Unix(path) => {
-                let bound = bind_unix(path).await.map_err(|error| not_listening(&error, what, address, key))?;
-                Ok(Self { socket: bound, tls: None })
+    pub(crate) async fn bind_any(
+        hand_over: &HandOver,
+        address: &ListenAddress,
+        what: &str,
+        key: &str,
+    ) -> Result<Self, ListenError> {
+        let socket = match (hand_over.take(address), address) {
+            (Some(socket), _) => socket,
+            (None, ListenAddress::Tcp(endpoint)) => {
+                Arc::new(bind(endpoint).await.map_err(|error| not_listening(&error, what, address, key))?)
             }
-        }
+            (None, ListenAddress::Unix(path)) => {
+                Arc::new(bind_unix(path).await.map_err(|error| not_listening(&error, what, address, key))?)
+            }
+        };
+        Ok(Self { configured: address.clone(), socket, tls: None })
+    }
+
+    /// Its socket, for a server that takes over.
+    pub(crate) fn offered(&self) -> Offered {
+        Offered { configured: self.configured.clone(), socket: Arc::downgrade(&self.socket) }
     }
 
     /// The address, with the port that the system chose if the configured one is 0; `None` of a Unix socket.
-    pub(crate) const fn address(&self) -> Option<SocketAddr> {
-        match &self.socket {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &*self.socket {
             Socket::Tcp(_, address) => Some(*address),
             Socket::Unix { .. } => None,
         }

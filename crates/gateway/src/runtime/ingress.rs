@@ -1,7 +1,7 @@
 //! Where receivers hand batches in. A receiver knows nothing else of the gateway: it sends a batch and maps the answer
 //! to its protocol.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use crate::ack::{self, Outcome, Refusal};
 use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted, PaidBuffer, Reservation};
 use crate::context::ClientContext;
-use crate::ledger::{Ledger, PipelineIndex, ReceiverIndex, RefusalReason};
+use crate::ledger::{Accounts, Ledger, PipelineIndex, ReceiverIndex, RefusalReason};
 use crate::plan::Feed;
 use crate::tasks;
 
@@ -29,21 +29,32 @@ const INLINE_BYTES: usize = 512 << 10;
 
 /// The ways into the pipelines of one receiver: one for each signal that it takes.
 #[derive(Clone, Debug)]
-pub(crate) struct Ingresses(Vec<Ingress>);
+pub(crate) struct Ingresses(Arc<[Ingress]>);
 
 impl Ingresses {
     /// Those of a planned receiver; `inputs` are those of all pipelines.
     pub(crate) fn new(
         feeds: &[Feed],
         inputs: &[mpsc::Sender<Item>],
+        accounts: &Accounts,
         ledger: &Arc<Ledger>,
         budget: &Arc<Budget>,
     ) -> Self {
         let ingress = |feed: &Feed| {
-            let to = feed.pipelines.iter().map(|pipeline| (*pipeline, inputs[pipeline.0].clone())).collect();
-            Ingress::new(feed.signal, feed.account, to, Arc::clone(ledger), Arc::clone(budget))
+            let (account, targets) = (accounts.receivers[feed.account.0], Targets::new(feed, inputs, accounts));
+            Ingress::new(feed.signal, account, targets, Arc::clone(ledger), Arc::clone(budget))
         };
         Self(feeds.iter().map(ingress).collect())
+    }
+
+    /// Leads what comes from now on elsewhere. Batches on their way go where they were sent to.
+    pub(crate) fn switch(&self, feeds: &[Feed], inputs: &[mpsc::Sender<Item>], accounts: &Accounts) {
+        for ingress in self.0.iter() {
+            if let Some(feed) = feeds.iter().find(|feed| feed.signal == ingress.shared.signal) {
+                *ingress.shared.targets.write().unwrap_or_else(PoisonError::into_inner) =
+                    Arc::new(Targets::new(feed, inputs, accounts));
+            }
+        }
     }
 
     /// The way for `signal`; `None` if no pipeline takes it from this receiver.
@@ -69,11 +80,26 @@ pub(crate) struct Ingress {
 struct Shared {
     signal: Signal,
     receiver: ReceiverIndex,
-    pipelines: Vec<PipelineIndex>,
-    inputs: Vec<mpsc::Sender<Item>>,
+    /// Replaced as a whole when the configuration is reloaded.
+    targets: RwLock<Arc<Targets>>,
     ledger: Arc<Ledger>,
     budget: Arc<Budget>,
     limits: Limits,
+}
+
+/// The pipelines that a batch goes to, a copy to each.
+#[derive(Debug)]
+struct Targets {
+    pipelines: Vec<PipelineIndex>,
+    inputs: Vec<mpsc::Sender<Item>>,
+}
+
+impl Targets {
+    /// Those of a feed; `inputs` are those of all pipelines.
+    fn new(feed: &Feed, inputs: &[mpsc::Sender<Item>], accounts: &Accounts) -> Self {
+        let pipelines = feed.pipelines.iter().map(|pipeline| accounts.pipelines[pipeline.0]).collect();
+        Self { pipelines, inputs: feed.pipelines.iter().map(|pipeline| inputs[pipeline.0].clone()).collect() }
+    }
 }
 
 /// A request that was read: its sound items, and what was left out.
@@ -89,17 +115,16 @@ pub(crate) enum Refused {
 }
 
 impl Ingress {
-    /// An ingress of `receiver`; batches go to each of `inputs`.
+    /// An ingress of `receiver`; batches go to each of `targets`.
     fn new(
         signal: Signal,
         receiver: ReceiverIndex,
-        pipelines: Vec<(PipelineIndex, mpsc::Sender<Item>)>,
+        targets: Targets,
         ledger: Arc<Ledger>,
         budget: Arc<Budget>,
     ) -> Self {
-        let (pipelines, inputs) = pipelines.into_iter().unzip();
-        let limits = Limits::default();
-        Self { client: None, shared: Arc::new(Shared { signal, receiver, pipelines, inputs, ledger, budget, limits }) }
+        let (targets, limits) = (RwLock::new(Arc::new(targets)), Limits::default());
+        Self { client: None, shared: Arc::new(Shared { signal, receiver, targets, ledger, budget, limits }) }
     }
 
     /// The same way, for what comes from this client.
@@ -223,8 +248,9 @@ impl Ingress {
         if spans == 0 {
             return Ok(());
         }
-        let (acks, answer) = ack::begin(&shared.ledger, shared.receiver, &shared.pipelines, spans);
-        for (ack, input) in acks.into_iter().zip(&shared.inputs) {
+        let targets = Arc::clone(&shared.targets.read().unwrap_or_else(PoisonError::into_inner));
+        let (acks, answer) = ack::begin(&shared.ledger, shared.receiver, &targets.pipelines, spans);
+        for (ack, input) in acks.into_iter().zip(&targets.inputs) {
             match input.try_send(Item { batch: batch.clone(), ack }) {
                 Ok(()) => {}
                 Err(TrySendError::Full(item)) => {
@@ -234,8 +260,9 @@ impl Ingress {
                 Err(TrySendError::Closed(item)) => item.ack.settle(Outcome::Refused(Refusal::shutting_down())),
             }
         }
-        // The batch's bytes must not be held while waiting: the pipelines have them.
-        drop(batch);
+        // The batch's bytes must not be held while waiting: the pipelines have them. Nor the way into pipelines that a
+        // reload has replaced: they end when nobody has it.
+        drop((batch, targets));
         match answer.await {
             Ok(Outcome::Delivered) => Ok(()),
             Ok(Outcome::Refused(refusal)) => Err(refusal),

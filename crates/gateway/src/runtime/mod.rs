@@ -1,55 +1,46 @@
 //! The gateway that runs: sockets bound, pipelines connected, and the way to stop in order.
 //!
 //! Receivers hold the inputs of pipelines, pipelines those of exporters. So stopping is closing, from the front: the
-//! receivers finish what they have accepted and go, which ends the pipelines, which ends delivery.
+//! receivers finish what they have accepted and go, which ends the pipelines, which ends delivery. A reload ([`reload`])
+//! goes from one graph to the next, and starting is the first reload, from none.
 
+pub(crate) mod connect;
 pub(crate) mod delivery;
+pub(crate) mod graph;
 pub(crate) mod ingress;
 pub(crate) mod outlets;
 pub(crate) mod pipeline;
+mod reload;
+mod servers;
 #[cfg(test)]
 mod unplugged;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rootspan_store::store::Store;
 use rootspan_wire::otlp::payload::Signal;
-use tokio::sync::mpsc;
 
 use crate::budget::{self, Budget};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::components::{Exporter as ExporterConfig, Extension, Processor as ProcessorConfig, Receiver};
 use crate::config::id::ComponentId;
-use crate::exporters::debug::{DebugExporter, Output, standard_output};
-use crate::exporters::file::FileExporter;
-use crate::exporters::otlp::grpc::OtlpGrpcExporter;
-use crate::exporters::otlp::http::OtlpHttpExporter;
-use crate::exporters::store::StoreExporter;
-use crate::exporters::{Exporter, Surroundings};
-use crate::extensions::auth::Authenticators;
-use crate::extensions::health_check::{self, Health, HealthCheckConfig};
+use crate::exporters::debug::Output;
+use crate::extensions::health_check::Health;
 use crate::files;
-use crate::ledger::{Ledger, Named, Place, Snapshot};
-use crate::net::listen::{ListenError, Listener};
-use crate::net::resolve::Resolver;
-use crate::net::stop::{self, Stop, Stopper};
-use crate::net::tls::server;
-use crate::plan::{Plan, PlannedExporter, PlannedPipeline, PlannedReceiver, plan};
-use crate::processors::Processor;
-use crate::processors::fused::{Fused, Stage};
-use crate::receivers::{cloudfront, otlp, otlpjsonfile};
-use crate::tasks::{self, Task};
+use crate::ledger::{Accounts, Ledger, Named, Snapshot};
+use crate::net::listen::ListenError;
+use crate::net::stop::{self, Stopper};
+use crate::plan::Plan;
+use crate::tasks::Task;
 use crate::telemetry;
-use crate::telemetry::metrics::{RecordCounts, Sources};
+use crate::telemetry::metrics::Sources;
+use crate::telemetry::rates::Rates;
 use delivery::Scatter;
-
-use ingress::Ingresses;
-use outlets::Outlets;
-use pipeline::{Chain, Item};
+use graph::Graph;
+use reload::Parts;
 
 pub use delivery::state::{DeliveryState, DiskFill, ExporterState, Histogram, LastError, QueueFill};
 
@@ -155,17 +146,19 @@ pub struct Address {
 /// A gateway that runs. Dropping it ends everything at once; [`Running::shutdown`] drains first.
 #[derive(Debug)]
 pub struct Running {
-    addresses: Vec<Address>,
     ledger: Arc<Ledger>,
     budget: Arc<Budget>,
-    health: Arc<Health>,
-    stop_receivers: Stopper,
-    stop_others: Stopper,
-    receivers: Vec<Task>,
-    pipelines: Vec<Task>,
-    deliveries: Vec<Task>,
-    states: Vec<Arc<DeliveryState>>,
-    others: Vec<Task>,
+    sources: Arc<Sources>,
+    /// What the process needed for itself when it began.
+    resident_at_start: u64,
+    parts: Parts,
+    /// What of earlier graphs has not ended.
+    draining: Vec<Task>,
+    stop_watch: Stopper,
+    watch: Option<Task>,
+    /// Receivers that have no sockets.
+    #[cfg(test)]
+    stop_simulation: Option<Stopper>,
 }
 
 /// What a drain left behind.
@@ -186,82 +179,51 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing runs then and no port is taken.
     pub async fn start(config: &Config, environment: Environment) -> Result<Running, StartError> {
-        let plan = plan(config);
-        let mut exporters = Vec::new();
-        let authenticators = Authenticators::build(&plan.extensions);
-        let authenticators = authenticators.map_err(|(id, reason)| StartError::Auth { id, reason })?;
-        let surroundings = Surroundings { resolver: Resolver::new(config.hosts_file.clone()), authenticators };
-        for (index, planned) in plan.exporters.iter().enumerate() {
-            // A file is written by one, whatever signals it holds.
-            let is_same =
-                |other: &PlannedExporter| other.id == planned.id && matches!(other.config, ExporterConfig::File(_));
-            let exporter = match plan.exporters[..index].iter().position(is_same) {
-                Some(earlier) => Arc::clone(&exporters[earlier]),
-                None => build_exporter(planned, &environment, &surroundings)?,
-            };
-            exporters.push(exporter);
-        }
-        let ledger = Arc::new(new_ledger(&plan));
-        let storages = outlets::open_storages(&plan, &ledger, &environment.clock).await?;
-        let sockets = Sockets::bind(config, &plan, &surroundings.authenticators).await?;
-        let budget = Budget::new(payload_limit(&plan, environment.store_tail_bytes));
         let health = Arc::new(Health::new(Arc::clone(&environment.clock)));
-        let exporters = exporters.into_iter().zip(storages).collect();
-        let outlets = outlets::start(&plan, exporters, &budget, &Scatter::random(), &environment.clock);
-        let Outlets { tasks: deliveries, inputs: outputs, states } = outlets;
-        let (pipelines, inputs) = start_pipelines(&plan, &outputs, &budget, &environment.clock);
-        drop(outputs);
-        let (stop_receivers, receivers_stop) = stop::channel();
-        let (stop_others, others_stop) = stop::channel();
-        let mut running = Running {
-            addresses: sockets.addresses(),
-            ledger: Arc::clone(&ledger),
-            budget: Arc::clone(&budget),
-            health: Arc::clone(&health),
-            stop_receivers,
-            stop_others,
-            receivers: Vec::new(),
-            pipelines,
-            deliveries,
-            states: states.clone(),
-            others: Vec::new(),
-        };
-        let mut cloudfront = Vec::new();
-        for (planned, bound) in plan.receivers.iter().zip(sockets.receivers) {
-            let ingresses = Ingresses::new(&planned.feeds, &inputs, &ledger, &budget);
-            running.receivers.extend(bound.start(
-                &planned.id.to_string(),
-                &ingresses,
-                &budget,
-                &receivers_stop,
-                &environment,
-                &mut cloudfront,
-            ));
-        }
-        let stores = environment.stores.into_iter().collect();
-        let sources = Arc::new(Sources { ledger, budget, health: Arc::clone(&health), cloudfront, stores });
-        for (_, listener, config) in sockets.health_checks {
-            let auth = surroundings.authenticators.of(config.auth.as_ref());
-            running.others.push(health_check::start(listener, config, auth, Arc::clone(&health), &others_stop));
-        }
-        running.others.extend(sockets.metrics.map(|listener| telemetry::start(listener, sources, &others_stop)));
-        health.set_accepting(true);
+        let mut running = Running::without_parts(health);
+        let (stopper, stop) = stop::channel();
+        running.stop_watch = stopper;
+        running.apply(config, &environment, Duration::ZERO).await?;
+        running.watch = Some(telemetry::watch(Arc::clone(&running.sources), stop));
+        running.sources.health.set_accepting(true);
         Ok(running)
     }
 }
 
 impl Running {
-    /// Where it listens.
-    #[must_use]
-    pub fn addresses(&self) -> &[Address] {
-        &self.addresses
+    fn without_parts(health: Arc<Health>) -> Self {
+        let (ledger, budget) = (Arc::new(Ledger::new(&[], &[], &[])), Budget::new(0));
+        Self::with_accounts(ledger, budget, health)
+    }
+
+    fn with_accounts(ledger: Arc<Ledger>, budget: Arc<Budget>, health: Arc<Health>) -> Self {
+        let graph = RwLock::new(Arc::new(Graph::default()));
+        let sources = Sources {
+            ledger: Arc::clone(&ledger),
+            budget: Arc::clone(&budget),
+            health,
+            graph,
+            rates: Rates::default(),
+        };
+        Self {
+            ledger,
+            budget,
+            sources: Arc::new(sources),
+            resident_at_start: files::resident_bytes(),
+            parts: Parts::default(),
+            draining: Vec::new(),
+            stop_watch: stop::channel().0,
+            watch: None,
+            #[cfg(test)]
+            stop_simulation: None,
+        }
     }
 
     /// The address of one protocol of one component.
     #[must_use]
     pub fn address(&self, component: &str, protocol: &str) -> Option<SocketAddr> {
         let found =
-            self.addresses.iter().find(|address| address.component == component && address.protocol == protocol);
+            self.addresses().into_iter().find(|address| address.component == component && address.protocol == protocol);
         found.map(|address| address.address)
     }
 
@@ -279,8 +241,8 @@ impl Running {
 
     /// What each exporter's delivery tells of itself, in the order of the plan's exporters.
     #[must_use]
-    pub fn deliveries(&self) -> &[Arc<DeliveryState>] {
-        &self.states
+    pub fn deliveries(&self) -> Vec<Arc<DeliveryState>> {
+        self.parts.outlets.iter().map(|part| Arc::clone(&part.state)).collect()
     }
 
     /// The budget of payload bytes.
@@ -292,22 +254,45 @@ impl Running {
     /// Stops in order: takes nothing new, delivers what was taken, ends. What is not done by `deadline` is cut off,
     /// counted, and its senders hear no "accepted".
     pub async fn shutdown(mut self, deadline: Duration) -> DrainReport {
-        self.health.set_accepting(false);
-        self.stop_receivers.stop();
-        let drained = tokio::time::timeout(deadline, self.drain()).await.is_ok();
+        self.sources.health.set_accepting(false);
+        #[cfg(test)]
+        if let Some(stopper) = &self.stop_simulation {
+            stopper.stop();
+        }
+        let Parts { outlets, pipelines, receivers, servers } = std::mem::take(&mut self.parts);
+        // Only the tasks are kept: the ways into pipelines and exporters end with those who use them.
+        let mut tasks = std::mem::take(&mut self.draining);
+        for part in receivers {
+            part.server.stop.stop();
+            tasks.extend(part.server.tasks);
+        }
+        tasks.extend(pipelines.into_iter().map(|part| part.task));
+        tasks.extend(outlets.into_iter().map(|part| part.task));
+        let drained = tokio::time::timeout(deadline, join_all(&mut tasks)).await.is_ok();
         let cut_off_spans = if drained { 0 } else { self.ledger.snapshot().in_flight() };
-        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
+        for task in &mut tasks {
             task.abort().await;
         }
         self.settled().await;
-        self.stop_others.stop();
-        for task in &mut self.others {
+        self.stop_watch.stop();
+        servers.iter().for_each(|part| part.server.stop.stop());
+        for task in servers.into_iter().flat_map(|part| part.server.tasks).chain(self.watch.take()) {
+            let mut task = task;
             // A scrape that hangs does not hold up the end.
             if tokio::time::timeout(Duration::from_secs(1), task.join()).await.is_err() {
                 task.abort().await;
             }
         }
         DrainReport { complete: drained, cut_off_spans, ledger: self.ledger.snapshot() }
+    }
+
+    /// What every delivery is given.
+    fn shared(&self, environment: &Environment) -> outlets::Shared {
+        outlets::Shared {
+            budget: Arc::clone(&self.budget),
+            scatter: Scatter::random(),
+            clock: Arc::clone(&environment.clock),
+        }
     }
 
     /// Waits until what the ended tasks held is settled: the runtime drops the exports of an aborted delivery a moment
@@ -322,189 +307,27 @@ impl Running {
             tracing::error!(spans = self.ledger.snapshot().in_flight(), "spans were not settled at the end");
         }
     }
+}
 
-    /// Cancel-safe: what has ended stays ended.
-    async fn drain(&mut self) {
-        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
-            task.join().await;
-        }
+/// Cancel-safe: what has ended stays ended.
+async fn join_all(tasks: &mut [Task]) {
+    for task in tasks {
+        task.join().await;
     }
 }
 
-pub(crate) fn new_ledger(plan: &Plan) -> Ledger {
+/// The accounts of a plan, opened where they are not there.
+pub(crate) fn accounts(ledger: &Ledger, plan: &Plan) -> Accounts {
     let name = |id: &ComponentId, signal: Signal| (id.to_string(), signal);
     let receivers: Vec<Named> = plan.receiver_accounts.iter().map(|(id, signal)| name(id, *signal)).collect();
     let pipelines: Vec<Named> = plan.pipelines.iter().map(|planned| name(&planned.id, planned.signal)).collect();
     let exporters: Vec<Named> = plan.exporters.iter().map(|planned| name(&planned.id, planned.signal)).collect();
-    Ledger::new(&receivers, &pipelines, &exporters)
+    ledger.adopt(&receivers, &pipelines, &exporters)
 }
 
-fn payload_limit(plan: &Plan, store_tail_bytes: u64) -> u64 {
+fn payload_limit(plan: &Plan, store_tail_bytes: u64, resident_at_start: u64) -> u64 {
     let control_group = files::control_group_memory_limit();
     let configured = plan.memory_limits.iter().filter_map(|limit| limit.bytes(control_group));
     let process = budget::process_limit(configured, control_group);
-    budget::payload_limit(process, files::resident_bytes(), store_tail_bytes)
-}
-
-fn build_exporter(
-    planned: &PlannedExporter,
-    environment: &Environment,
-    surroundings: &Surroundings,
-) -> Result<Arc<dyn Exporter>, StartError> {
-    let (id, signal) = (planned.id.to_string(), planned.signal);
-    match &planned.config {
-        ExporterConfig::Store(config) => {
-            let store = environment.stores.get(&config.directory);
-            let store = store.ok_or_else(|| StartError::NoStore(config.directory.clone()))?;
-            Ok(Arc::new(StoreExporter::new(store.clone(), config.directory.clone())))
-        }
-        ExporterConfig::Debug(config) => {
-            let output = environment.debug_output.clone().unwrap_or_else(standard_output);
-            Ok(Arc::new(DebugExporter::new(id, config, output)))
-        }
-        ExporterConfig::File(config) => {
-            let exporter = FileExporter::open(config, Arc::clone(&environment.clock));
-            let exporter = exporter.map_err(|reason| StartError::File { id, reason })?;
-            Ok(Arc::new(exporter))
-        }
-        ExporterConfig::OtlpGrpc(config) => {
-            let exporter = OtlpGrpcExporter::new(&format!("the exporter {id}"), config, signal, surroundings);
-            Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
-        }
-        ExporterConfig::OtlpHttp(config) => {
-            let exporter = OtlpHttpExporter::new(&format!("the exporter {id}"), config, signal, surroundings);
-            Ok(Arc::new(exporter.map_err(|reason| StartError::Tls { id, reason })?))
-        }
-    }
-}
-
-pub(crate) fn start_pipelines(
-    plan: &Plan,
-    outputs: &[mpsc::Sender<Item>],
-    budget: &Arc<Budget>,
-    clock: &Clock,
-) -> (Vec<Task>, Vec<mpsc::Sender<Item>>) {
-    let channels = plan.pipelines.iter().map(|_| mpsc::channel(pipeline::INPUT_BATCHES));
-    let (senders, inputs): (Vec<_>, Vec<_>) = channels.unzip();
-    let start = |(planned, input): (&PlannedPipeline, mpsc::Receiver<Item>)| {
-        let exporters =
-            planned.exporters.iter().map(|exporter| (Place::Exporter(*exporter), outputs[exporter.0].clone()));
-        let pipelines = planned.pipelines.iter().map(|(_, next)| (Place::Pipeline(*next), senders[next.0].clone()));
-        let (chain, places) = (build_chain(planned, budget), exporters.chain(pipelines).collect());
-        tasks::start("pipeline", pipeline::run(input, chain, places, Arc::clone(clock)))
-    };
-    (plan.pipelines.iter().zip(inputs).map(start).collect(), senders)
-}
-
-pub(crate) fn build_chain(planned: &PlannedPipeline, budget: &Arc<Budget>) -> Chain {
-    let fused = |pass: &Vec<(ComponentId, ProcessorConfig)>| -> Box<dyn Processor> {
-        let stages = pass.iter().filter_map(|(_, config)| Stage::new(config)).collect();
-        Box::new(Fused::new(stages, Arc::clone(budget)))
-    };
-    Chain::new(planned.passes.iter().map(fused).collect())
-}
-
-/// Every listening socket; dropping them frees the ports.
-struct Sockets {
-    receivers: Vec<BoundReceiver>,
-    receiver_ids: Vec<String>,
-    health_checks: Vec<(String, Listener, HealthCheckConfig)>,
-    metrics: Option<Listener>,
-}
-
-/// The sockets of one receiver.
-enum BoundReceiver {
-    Otlp(otlp::Bound),
-    CloudFront(cloudfront::Bound),
-    OtlpJsonFile(otlpjsonfile::Opened),
-}
-
-impl Sockets {
-    async fn bind(config: &Config, plan: &Plan, authenticators: &Authenticators) -> Result<Self, StartError> {
-        let mut sockets =
-            Self { receivers: Vec::new(), receiver_ids: Vec::new(), health_checks: Vec::new(), metrics: None };
-        for receiver in &plan.receivers {
-            sockets.receivers.push(bind_receiver(receiver, authenticators).await?);
-            sockets.receiver_ids.push(receiver.id.to_string());
-        }
-        for (id, extension) in &plan.extensions {
-            if let Extension::HealthCheck(health) = extension {
-                let (what, key) = (format!("the extension {id}"), format!("extensions.{id}"));
-                let listener = Listener::bind(&health.endpoint, &what, &format!("{key}.endpoint")).await?;
-                let listener = listener.with_tls(health.tls.as_ref(), server::HTTP, &what, &key)?;
-                sockets.health_checks.push((id.to_string(), listener, (**health).clone()));
-            }
-        }
-        if let Some(endpoint) = config.service.telemetry.metrics_endpoint() {
-            let key = "service.telemetry.metrics.readers";
-            sockets.metrics = Some(Listener::bind(&endpoint, "the gateway's own metrics", key).await?);
-        }
-        Ok(sockets)
-    }
-
-    fn addresses(&self) -> Vec<Address> {
-        let mut addresses = Vec::new();
-        for (id, receiver) in self.receiver_ids.iter().zip(&self.receivers) {
-            let listens = match receiver {
-                BoundReceiver::Otlp(bound) => bound.addresses(),
-                BoundReceiver::CloudFront(bound) => vec![("http", bound.address())],
-                BoundReceiver::OtlpJsonFile(_) => Vec::new(),
-            };
-            let address = |(protocol, address)| Address { component: id.clone(), protocol, address };
-            addresses.extend(listens.into_iter().map(address));
-        }
-        let health_checks = self.health_checks.iter().map(|(id, listener, _)| (id.clone(), listener));
-        let metrics = self.metrics.iter().map(|listener| ("metrics".to_owned(), listener));
-        let others = health_checks.chain(metrics);
-        let address = |(component, listener): (String, &Listener)| {
-            Some(Address { component, protocol: "http", address: listener.address()? })
-        };
-        addresses.extend(others.filter_map(address));
-        addresses
-    }
-}
-
-async fn bind_receiver(
-    receiver: &PlannedReceiver,
-    authenticators: &Authenticators,
-) -> Result<BoundReceiver, StartError> {
-    let id = receiver.id.to_string();
-    match &receiver.config {
-        Receiver::Otlp(config) => {
-            otlp::bind(&id, config, authenticators).await.map(BoundReceiver::Otlp).map_err(StartError::Listen)
-        }
-        Receiver::CloudFront(config) => {
-            cloudfront::bind(&id, config).await.map(BoundReceiver::CloudFront).map_err(StartError::Listen)
-        }
-        Receiver::OtlpJsonFile(config) => {
-            let opened = otlpjsonfile::open(config, None).map_err(|reason| StartError::Places { id, reason });
-            opened.map(BoundReceiver::OtlpJsonFile)
-        }
-    }
-}
-
-impl BoundReceiver {
-    fn start(
-        self,
-        id: &str,
-        ingresses: &Ingresses,
-        budget: &Arc<Budget>,
-        stop: &Stop,
-        environment: &Environment,
-        counts: &mut Vec<(String, RecordCounts)>,
-    ) -> Vec<Task> {
-        match self {
-            Self::Otlp(bound) => bound.start(ingresses, stop),
-            Self::OtlpJsonFile(opened) => {
-                let clock = Arc::clone(&environment.clock);
-                vec![opened.start(id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)]
-            }
-            Self::CloudFront(bound) => {
-                let ingress = ingresses.of(Signal::Traces).expect("a checked configuration has it in traces pipelines");
-                let (task, record_counts) = bound.start(ingress.clone(), stop, Arc::clone(&environment.clock));
-                counts.push((id.to_owned(), record_counts));
-                vec![task]
-            }
-        }
-    }
+    budget::payload_limit(process, resident_at_start, store_tail_bytes)
 }

@@ -7,7 +7,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::extensions::health_check::Health;
 use crate::ledger::{Ledger, Snapshot};
-use crate::net::stop::{self, Stopper};
+use crate::net::stop::Stopper;
 use crate::tasks::Task;
 
 impl Running {
@@ -15,29 +15,18 @@ impl Running {
     pub(crate) fn without_sockets(
         (ledger, budget, clock): (Arc<Ledger>, Arc<Budget>, Clock),
         stop_receivers: Stopper,
-        [receivers, pipelines, deliveries]: [Vec<Task>; 3],
+        tasks: [Vec<Task>; 3],
     ) -> Self {
-        let (health, stop_others) = (Arc::new(Health::new(clock)), stop::channel().0);
-        let (addresses, others, states) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            addresses,
-            ledger,
-            budget,
-            health,
-            stop_receivers,
-            stop_others,
-            receivers,
-            pipelines,
-            deliveries,
-            states,
-            others,
-        }
+        let mut running = Self::with_accounts(ledger, budget, Arc::new(Health::new(clock)));
+        running.stop_simulation = Some(stop_receivers);
+        running.draining = tasks.into_iter().flatten().collect();
+        running
     }
 
     /// Ends everything at once, as `kill -9` does. Gives the accounts as they were.
     pub(crate) async fn kill(mut self) -> Snapshot {
         let snapshot = self.ledger.snapshot();
-        for task in self.receivers.iter_mut().chain(&mut self.pipelines).chain(&mut self.deliveries) {
+        for task in &mut self.draining {
             task.abort().await;
         }
         self.settled().await;

@@ -20,8 +20,9 @@ use crate::ledger::{
     DropReason, ExporterAccount, ExporterIndex, Ledger, PipelineIndex, ReceiverIndex, RefusalReason, Snapshot,
 };
 use crate::plan::{Plan, PlannedPipeline};
+use crate::runtime::Running;
+use crate::runtime::connect::build_chain;
 use crate::runtime::pipeline::{Chain, Item};
-use crate::runtime::{Running, build_chain};
 
 thread_local! {
     static WATCHED: RefCell<Option<Watched>> = const { RefCell::new(None) };

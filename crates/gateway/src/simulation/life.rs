@@ -15,11 +15,12 @@ use crate::budget::Budget;
 use crate::exporters::Exporter;
 use crate::ledger::{ExporterIndex, Ledger, Snapshot};
 use crate::net::stop;
+use crate::runtime::connect::start_pipelines;
 use crate::runtime::delivery::Scatter;
 use crate::runtime::delivery::storage::{self, Storage};
 use crate::runtime::ingress::Ingresses;
 use crate::runtime::outlets::{self, Outlets};
-use crate::runtime::{Running, new_ledger, start_pipelines};
+use crate::runtime::{Running, accounts};
 use crate::tasks;
 
 /// More space than any run needs.
@@ -164,7 +165,8 @@ fn is_empty(ledger: &Snapshot) -> bool {
 /// Starts everything between the sockets, and receivers that need none.
 fn start(world: &World<'_>, life: &Life, doors: &Doors, budget: &Arc<Budget>) -> Running {
     let plan = world.plan;
-    let ledger = Arc::new(new_ledger(plan));
+    let ledger = Arc::new(Ledger::new(&[], &[], &[]));
+    let accounts = accounts(&ledger, plan);
     let exporter = |(index, backend): (usize, &super::backend::Backend)| {
         let storage = doors.get(&index).map(|door| open(world, index, door, &ledger));
         (Arc::new(backend.clone()) as Arc<dyn Exporter>, storage)
@@ -173,10 +175,13 @@ fn start(world: &World<'_>, life: &Life, doors: &Doors, budget: &Arc<Budget>) ->
     let scatter = Scatter::seeded(world.scenario.seed);
     let outlets = outlets::start(plan, exporters, budget, &scatter, &world.clock);
     let Outlets { tasks: deliveries, inputs: outputs, .. } = outlets;
-    let (pipelines, inputs) = start_pipelines(plan, &outputs, budget, &world.clock);
+    let kept = plan.pipelines.iter().map(|_| None).collect();
+    let connected = start_pipelines(plan, &accounts, kept, &outputs, (budget, &world.clock));
+    let (inputs, pipelines): (Vec<_>, Vec<_>) = connected.into_iter().unzip();
+    let pipelines = pipelines.into_iter().flatten().collect();
     let (stopper, stop) = stop::channel();
     let receivers = plan.receivers.iter().enumerate().map(|(index, planned)| {
-        let ingresses = Ingresses::new(&planned.feeds, &inputs, &ledger, budget);
+        let ingresses = Ingresses::new(&planned.feeds, &inputs, &accounts, &ledger, budget);
         let arrivals = life.arrivals[index].clone();
         tasks::start("receiver", senders::receive(index, ingresses, arrivals, world.book.clone(), stop.clone()))
     });

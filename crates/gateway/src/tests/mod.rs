@@ -10,6 +10,8 @@ mod load;
 mod moving;
 mod options;
 mod otlpjsonfile;
+mod pipelines;
+mod reload;
 mod running;
 mod signals;
 mod store;

@@ -121,7 +121,13 @@ async fn a_socket_in_the_file_system_serves_both_protocols() {
 /// A second gateway cannot take the socket of one that runs.
 async fn stream_end(path: &std::path::Path) -> String {
     let address = crate::config::values::ListenAddress::Unix(path.to_owned());
-    let bound = crate::net::listen::Listener::bind_any(&address, "the receiver x", "k").await;
+    let bound = crate::net::listen::Listener::bind_any(
+        &crate::net::listen::HandOver::default(),
+        &address,
+        "the receiver x",
+        "k",
+    )
+    .await;
     let error = bound.expect_err("somebody listens there").to_string();
     assert!(error.contains("in use by another program"), "{error}");
     error

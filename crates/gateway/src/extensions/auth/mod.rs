@@ -25,6 +25,13 @@ config! {
     known { "request_params" }
 }
 
+impl AuthConfig {
+    /// The extension.
+    pub(crate) const fn extension(&self) -> &ComponentId {
+        &self.authenticator.id
+    }
+}
+
 /// What a server knows of a client that has shown itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {

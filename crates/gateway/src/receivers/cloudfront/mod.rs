@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::net::listen::{ListenError, Listener};
+use crate::net::listen::{HandOver, ListenError, Listener, Offered};
 use crate::net::stop::Stop;
 use crate::net::tls::server;
 use crate::runtime::ingress::Ingress;
@@ -34,9 +34,9 @@ pub(crate) struct Bound {
 }
 
 /// Listens on the configured address.
-pub(crate) async fn bind(id: &str, config: &CloudFrontConfig) -> Result<Bound, ListenError> {
+pub(crate) async fn bind(id: &str, config: &CloudFrontConfig, hand_over: &HandOver) -> Result<Bound, ListenError> {
     let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}"));
-    let listener = Listener::bind(&config.endpoint, &what, &format!("{key}.endpoint")).await?;
+    let listener = Listener::bind(hand_over, &config.endpoint, &what, &format!("{key}.endpoint")).await?;
     let listener = listener.with_tls(config.tls.as_ref(), server::HTTP, &what, &key)?;
     Ok(Bound { listener, config: Box::new(config.clone()) })
 }
@@ -45,6 +45,11 @@ impl Bound {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.address().expect("a TCP socket has an address")
+    }
+
+    /// Its socket, for a server that takes over.
+    pub(crate) fn sockets(&self) -> Vec<Offered> {
+        vec![self.listener.offered()]
     }
 
     /// Starts to receive. Also gives what became of the records, for the metrics.

@@ -25,7 +25,7 @@ use crate::extensions::auth::{AuthConfig, Authenticator, Authenticators};
 use crate::net::cors::CorsConfig;
 use crate::net::decompress::Algorithms;
 use crate::net::headers::Headers;
-use crate::net::listen::{ListenError, Listener};
+use crate::net::listen::{HandOver, ListenError, Listener, Offered};
 use crate::net::stop::Stop;
 use crate::net::tls::{ServerTlsConfig, server};
 use crate::runtime::ingress::Ingresses;
@@ -175,18 +175,23 @@ pub(crate) struct Bound {
 }
 
 /// Listens on the configured addresses.
-pub(crate) async fn bind(id: &str, config: &OtlpConfig, authenticators: &Authenticators) -> Result<Bound, ListenError> {
+pub(crate) async fn bind(
+    id: &str,
+    config: &OtlpConfig,
+    authenticators: &Authenticators,
+    hand_over: &HandOver,
+) -> Result<Bound, ListenError> {
     let what = format!("the receiver {id}");
     let mut bound = Bound { grpc: None, http: None, grpc_auth: None, http_auth: None };
     if let Some(grpc) = &config.protocols.grpc {
         let key = format!("receivers.{id}.protocols.grpc");
-        let listener = Listener::bind_any(&grpc.endpoint, &what, &format!("{key}.endpoint")).await?;
+        let listener = Listener::bind_any(hand_over, &grpc.endpoint, &what, &format!("{key}.endpoint")).await?;
         bound.grpc_auth = authenticators.of(grpc.auth.as_ref());
         bound.grpc = Some((listener.with_tls(grpc.tls.as_ref(), server::GRPC, &what, &key)?, Box::new(grpc.clone())));
     }
     if let Some(http) = &config.protocols.http {
         let key = format!("receivers.{id}.protocols.http");
-        let listener = Listener::bind_any(&http.endpoint, &what, &format!("{key}.endpoint")).await?;
+        let listener = Listener::bind_any(hand_over, &http.endpoint, &what, &format!("{key}.endpoint")).await?;
         bound.http_auth = authenticators.of(http.auth.as_ref());
         bound.http = Some((listener.with_tls(http.tls.as_ref(), server::HTTP, &what, &key)?, Box::new(http.clone())));
     }
@@ -198,6 +203,12 @@ impl Bound {
     pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let grpc = self.grpc.iter().filter_map(|(listener, _)| Some(("grpc", listener.address()?)));
         grpc.chain(self.http.iter().filter_map(|(listener, _)| Some(("http", listener.address()?)))).collect()
+    }
+
+    /// Its sockets, for a server that takes over.
+    pub(crate) fn sockets(&self) -> Vec<Offered> {
+        let grpc = self.grpc.iter().map(|(listener, _)| listener.offered());
+        grpc.chain(self.http.iter().map(|(listener, _)| listener.offered())).collect()
     }
 
     /// Starts to receive.

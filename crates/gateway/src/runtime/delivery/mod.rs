@@ -48,7 +48,7 @@ pub(crate) const WAITING_BATCHES: usize = 256;
 /// shares one sync.
 const CONCURRENT_EXPORTS: usize = 512;
 /// When a sender that met a full queue should try again.
-const QUEUE_RETRY: Duration = Duration::from_secs(1);
+pub(crate) const QUEUE_RETRY: Duration = Duration::from_secs(1);
 
 /// How one exporter is delivered to.
 #[derive(Clone, Debug)]

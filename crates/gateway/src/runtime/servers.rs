@@ -1,0 +1,200 @@
+//! What listens: receivers, health checks, the gateway's own metrics. Each is a part of its own, with what it was made
+//! from, so that a reload keeps those that would be made the same again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rootspan_wire::otlp::payload::Signal;
+
+use super::ingress::Ingresses;
+use super::{Address, Environment, StartError};
+use crate::budget::Budget;
+use crate::config::Config;
+use crate::config::components::{Extension, Receiver};
+use crate::config::id::ComponentId;
+use crate::config::values::Endpoint;
+use crate::extensions::auth::Authenticators;
+use crate::extensions::health_check::{self, HealthCheckConfig};
+use crate::net::listen::{HandOver, Listener, Offered};
+use crate::net::stop::{self, Stop, Stopper};
+use crate::net::tls::server;
+use crate::plan::{Plan, PlannedReceiver};
+use crate::receivers::{cloudfront, otlp, otlpjsonfile};
+use crate::tasks::Task;
+use crate::telemetry;
+use crate::telemetry::metrics::{RecordCounts, Sources};
+
+/// Extensions that a component refers to, with their settings: part of what it is made from.
+pub(super) type Referred = Vec<(ComponentId, Extension)>;
+
+/// The extensions of `plan` that are called `ids`.
+pub(super) fn referred(plan: &Plan, ids: &[&ComponentId]) -> Referred {
+    plan.extensions.iter().filter(|(id, _)| ids.contains(&id)).cloned().collect()
+}
+
+/// Something that listens, running.
+pub(super) struct Server {
+    pub(super) stop: Stopper,
+    pub(super) tasks: Vec<Task>,
+}
+
+/// What a receiver is made from.
+#[derive(Clone, PartialEq)]
+pub(super) struct ReceiverKey {
+    id: ComponentId,
+    config: Receiver,
+    signals: Vec<Signal>,
+    referred: Referred,
+}
+
+impl ReceiverKey {
+    pub(super) fn of(plan: &Plan, planned: &PlannedReceiver) -> Self {
+        Self {
+            id: planned.id.clone(),
+            config: planned.config.clone(),
+            signals: planned.feeds.iter().map(|feed| feed.signal).collect(),
+            referred: referred(plan, &planned.config.extensions()),
+        }
+    }
+}
+
+/// A receiver that runs.
+pub(super) struct ReceiverPart {
+    pub(super) key: ReceiverKey,
+    pub(super) addresses: Vec<Address>,
+    pub(super) sockets: Vec<Offered>,
+    pub(super) counts: Option<RecordCounts>,
+    pub(super) ingresses: Ingresses,
+    pub(super) server: Server,
+}
+
+/// A receiver whose sockets listen and that has not started.
+pub(super) enum BoundReceiver {
+    Otlp(otlp::Bound),
+    CloudFront(cloudfront::Bound),
+    OtlpJsonFile(otlpjsonfile::Opened),
+}
+
+impl BoundReceiver {
+    pub(super) async fn bind(
+        planned: &PlannedReceiver,
+        authenticators: &Authenticators,
+        hand_over: &HandOver,
+    ) -> Result<Self, StartError> {
+        let id = planned.id.to_string();
+        match &planned.config {
+            Receiver::Otlp(config) => Ok(Self::Otlp(otlp::bind(&id, config, authenticators, hand_over).await?)),
+            Receiver::CloudFront(config) => Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over).await?)),
+            Receiver::OtlpJsonFile(config) => {
+                let opened = otlpjsonfile::open(config, None).map_err(|reason| StartError::Places { id, reason });
+                opened.map(Self::OtlpJsonFile)
+            }
+        }
+    }
+
+    /// Starts to receive.
+    pub(super) fn start(
+        self,
+        key: ReceiverKey,
+        ingresses: Ingresses,
+        budget: &Arc<Budget>,
+        environment: &Environment,
+    ) -> ReceiverPart {
+        let (stopper, stop) = stop::channel();
+        let (listens, sockets) = match &self {
+            Self::Otlp(bound) => (bound.addresses(), bound.sockets()),
+            Self::CloudFront(bound) => (vec![("http", bound.address())], bound.sockets()),
+            Self::OtlpJsonFile(_) => (Vec::new(), Vec::new()),
+        };
+        let id = key.id.to_string();
+        let address =
+            |(protocol, address): (&'static str, SocketAddr)| Address { component: id.clone(), protocol, address };
+        let addresses = listens.into_iter().map(address).collect();
+        let (tasks, counts) = match self {
+            Self::Otlp(bound) => (bound.start(&ingresses, &stop), None),
+            Self::OtlpJsonFile(opened) => {
+                let clock = Arc::clone(&environment.clock);
+                (vec![opened.start(&id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)], None)
+            }
+            Self::CloudFront(bound) => {
+                let ingress = ingresses.of(Signal::Traces).expect("a checked configuration has it in traces pipelines");
+                let (task, counts) = bound.start(ingress.clone(), &stop, Arc::clone(&environment.clock));
+                (vec![task], Some(counts))
+            }
+        };
+        ReceiverPart { key, addresses, sockets, counts, ingresses, server: Server { stop: stopper, tasks } }
+    }
+}
+
+/// What another server is made from.
+#[derive(Clone, PartialEq)]
+pub(super) enum ServerKey {
+    HealthCheck(ComponentId, Box<HealthCheckConfig>, Referred),
+    Metrics(Endpoint),
+}
+
+/// A health check, or the metrics.
+pub(super) struct ServerPart {
+    pub(super) key: ServerKey,
+    pub(super) address: Option<Address>,
+    pub(super) socket: Offered,
+    pub(super) server: Server,
+}
+
+impl ServerKey {
+    /// All that a configuration asks for.
+    pub(super) fn all(plan: &Plan, config: &Config) -> Vec<Self> {
+        let mut keys = Vec::new();
+        for (id, extension) in &plan.extensions {
+            if let Extension::HealthCheck(health) = extension {
+                let referred = referred(plan, &health.auth.iter().map(|auth| auth.extension()).collect::<Vec<_>>());
+                keys.push(Self::HealthCheck(id.clone(), health.clone(), referred));
+            }
+        }
+        keys.extend(config.service.telemetry.metrics_endpoint().map(Self::Metrics));
+        keys
+    }
+
+    /// Listens.
+    pub(super) async fn bind(&self, hand_over: &HandOver) -> Result<Listener, StartError> {
+        match self {
+            Self::HealthCheck(id, health, _) => {
+                let (what, key) = (format!("the extension {id}"), format!("extensions.{id}"));
+                let listener = Listener::bind(hand_over, &health.endpoint, &what, &format!("{key}.endpoint")).await?;
+                Ok(listener.with_tls(health.tls.as_ref(), server::HTTP, &what, &key)?)
+            }
+            Self::Metrics(endpoint) => {
+                let key = "service.telemetry.metrics.readers";
+                Ok(Listener::bind(hand_over, endpoint, "the gateway's own metrics", key).await?)
+            }
+        }
+    }
+
+    /// Starts to answer.
+    pub(super) fn start(
+        self,
+        listener: Listener,
+        authenticators: &Authenticators,
+        sources: &Arc<Sources>,
+    ) -> ServerPart {
+        let (stopper, stop) = stop::channel();
+        let component = match &self {
+            Self::HealthCheck(id, ..) => id.to_string(),
+            Self::Metrics(_) => "metrics".to_owned(),
+        };
+        let (socket, address) = (listener.offered(), listener.address());
+        let task = self.task(listener, authenticators, sources, &stop);
+        let address = address.map(|address| Address { component, protocol: "http", address });
+        ServerPart { key: self, address, socket, server: Server { stop: stopper, tasks: vec![task] } }
+    }
+
+    fn task(&self, listener: Listener, authenticators: &Authenticators, sources: &Arc<Sources>, stop: &Stop) -> Task {
+        match self {
+            Self::HealthCheck(_, health, _) => {
+                let auth = authenticators.of(health.auth.as_ref());
+                health_check::start(listener, (**health).clone(), auth, Arc::clone(&sources.health), stop)
+            }
+            Self::Metrics(_) => telemetry::start(listener, Arc::clone(sources), stop),
+        }
+    }
+}
