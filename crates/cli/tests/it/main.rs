@@ -14,6 +14,7 @@ mod bad_input;
 mod bombs;
 mod config;
 mod demo;
+mod doors;
 mod edge;
 mod edge_table;
 mod edge_weaknesses;

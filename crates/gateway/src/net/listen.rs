@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::stop::Stop;
 use super::stream::{Accepted, Plain, Stream};
@@ -23,6 +24,8 @@ const MAX_CONNECTIONS: usize = 4096;
 /// Pause after a failed accept (out of file descriptors, mostly); the loop itself never ends for one.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
+/// How often failed accepts are said.
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(10);
 /// A peer that has not completed the TLS handshake by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Handshakes of one listener that compute at once, each a signature of a millisecond or so; further ones wait their
@@ -189,6 +192,7 @@ impl Listener {
         let mut connections = TaskGroup::new(name);
         let serve = Arc::new(serve);
         let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        let mut complained = None;
         loop {
             // All branches are cancel-safe.
             tokio::select! {
@@ -210,7 +214,11 @@ impl Listener {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(server = name, %error, "accept failed");
+                        // Out of descriptors it fails each time, until connections end.
+                        if complained.is_none_or(|last: Instant| last.elapsed() >= COMPLAINT_PERIOD) {
+                            tracing::warn!(server = name, %error, "accept failed; trying again until it succeeds");
+                            complained = Some(Instant::now());
+                        }
                         tokio::time::sleep(ACCEPT_BACK_OFF).await;
                     }
                 },

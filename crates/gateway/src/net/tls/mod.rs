@@ -52,8 +52,11 @@ config! {
         curve_preferences: Vec<Curve>,
         /// How often the files are looked at; 0 is every 10 seconds.
         reload_interval: Duration = "0s",
+        /// Keys in a trusted platform module: not supported (yet).
+        tpm: Option<TpmConfig>,
+        /// Weak cipher suites: not supported.
+        include_insecure_cipher_suites: bool = "false",
     }
-    known { "tpm", "include_insecure_cipher_suites" }
     ignored {
         "ca_file": "a server needs authorities only for clients: `client_ca_file`",
         "ca_pem": "a server needs authorities only for clients: `client_ca_file`",
@@ -94,8 +97,24 @@ config! {
         curve_preferences: Vec<Curve>,
         /// How often the files are looked at; 0 is every 10 seconds.
         reload_interval: Duration = "0s",
+        /// Keys in a trusted platform module: not supported (yet).
+        tpm: Option<TpmConfig>,
+        /// Weak cipher suites: not supported.
+        include_insecure_cipher_suites: bool = "false",
     }
-    known { "tpm", "include_insecure_cipher_suites" }
+}
+
+config! {
+    /// Keys in a trusted platform module.
+    pub struct TpmConfig {
+        /// Must be off.
+        enabled: bool = "false",
+    }
+    ignored {
+        "path": "keys in a trusted platform module are not supported (yet)",
+        "owner_auth": "keys in a trusted platform module are not supported (yet)",
+        "auth": "keys in a trusted platform module are not supported (yet)",
+    }
 }
 
 impl ServerTlsConfig {
@@ -107,6 +126,7 @@ impl ServerTlsConfig {
         }
         check_pair(&self.cert_file, self.cert_pem.as_ref(), &self.key_file, self.key_pem.as_ref(), &mut error);
         check_versions(self.min_version, self.max_version, &mut error);
+        check_unsupported(self.tpm.as_ref(), self.include_insecure_cipher_suites, &mut error);
         if self.client_ca_file.is_empty() && self.client_ca_file_reload {
             error("`client_ca_file_reload` needs a `client_ca_file`");
         }
@@ -142,6 +162,7 @@ impl ClientTlsConfig {
         let mut error = |message: &str| problems.error(position, format!("`tls`: {message}"));
         check_pair(&self.cert_file, self.cert_pem.as_ref(), &self.key_file, self.key_pem.as_ref(), &mut error);
         check_versions(self.min_version, self.max_version, &mut error);
+        check_unsupported(self.tpm.as_ref(), self.include_insecure_cipher_suites, &mut error);
         if !self.ca_file.is_empty() && self.ca_pem.is_some() {
             error("there are both `ca_file` and `ca_pem`");
         }
@@ -208,6 +229,16 @@ fn check_pair(
 fn check_versions(min: Option<Version>, max: Option<Version>, error: &mut dyn FnMut(&str)) {
     if min == Some(Version::Tls13) && max == Some(Version::Tls12) {
         error("`min_version` is above `max_version`");
+    }
+}
+
+/// Keys that may be there as long as they are off.
+fn check_unsupported(tpm: Option<&TpmConfig>, include_insecure_cipher_suites: bool, error: &mut dyn FnMut(&str)) {
+    if tpm.is_some_and(|tpm| tpm.enabled) {
+        error("`tpm` is known to the OpenTelemetry Collector, not supported by rootspan (yet)");
+    }
+    if include_insecure_cipher_suites {
+        error("`include_insecure_cipher_suites` is known to the OpenTelemetry Collector, not supported by rootspan");
     }
 }
 
