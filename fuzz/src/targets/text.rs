@@ -149,19 +149,19 @@ static SPANS: LazyLock<TraceBatch> = LazyLock::new(|| {
     batches.next().expect("there are spans")
 });
 
-/// The manual's examples.
+/// The manual's examples, and those of the reference.
 fn examples() -> Vec<Vec<u8>> {
-    let folder = crate::root().join("docs/examples");
-    let mut paths: Vec<_> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let folders = ["docs/examples", "crates/gateway/src/config/examples"];
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(crate::root().join(folder)).into_iter().flatten());
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
-        .filter_map(|p| std::fs::read(p).ok())
-        .collect()
+    let is_yaml = |path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending == "yaml");
+    paths.iter().filter(|path| is_yaml(path)).filter_map(|path| std::fs::read(path).ok()).collect()
 }
 
 fn is_of_the_edge(text: &[u8]) -> bool {
-    !String::from_utf8_lossy(text).contains("pipelines:")
+    let text = String::from_utf8_lossy(text);
+    ["receivers:", "exporters:", "processors:", "extensions:", "connectors:"]
+        .iter()
+        .all(|section| !text.contains(section))
 }

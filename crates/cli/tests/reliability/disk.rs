@@ -1,8 +1,10 @@
 //! Queues on disk, behind `batch`, with the collector's file as it is: what was acknowledged outlives the process, in
 //! whatever way it ends, and is delivered by the next one.
 
+#![expect(clippy::print_stdout, reason = "how soon it listens is worth reading")]
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::gateway::{Gateway, Middle, Protocol, Watch, account, exporter, ledger, number, settled};
 use crate::process::Process;
@@ -118,11 +120,14 @@ fn a_long_backlog_is_delivered_within_the_memory_limit() {
     let keys = ", timeout: 5s, compression: none, retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}, \
                 sending_queue: {queue_size: 100000, storage: file_storage}";
     let gateway = Gateway::new(limited, &[exporter("sink", Protocol::Grpc, sink.address(), keys)]);
-    // 200 KiB each, 256 MiB in all.
+    // 200 KiB each, 256 MiB in all; `ROOTSPAN_BACKLOG_MIB=1024` makes more.
+    let mib: u64 = std::env::var("ROOTSPAN_BACKLOG_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(256);
     let traffic = Traffic::new(4, 200, 1_000, Duration::from_millis(1));
-    let traffic = backlog(&gateway, traffic, 256_000);
+    let traffic = backlog(&gateway, traffic, mib * 1_000);
     sink.open();
+    let began = Instant::now();
     let process = gateway.start();
+    println!("it listens {:?} after its start with {mib} MiB on disk", began.elapsed());
     check_all_arrived(&traffic, &sink, &process);
     let peak = process.peak_memory();
     assert!(peak <= LIMIT / 10 * 11, "{} MiB", peak >> 20);
