@@ -25,4 +25,5 @@ mod backends;
 mod disk;
 mod network;
 mod overload;
+mod reload;
 mod stop;
