@@ -9,9 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use rootspan_demo::services::{self, Services};
-use rootspan_demo::traffic::{FORBIDDEN_PREFIX, REDIRECTED_PREFIX, Traffic, UNREACHABLE_PREFIX};
+use rootspan_demo::silent::Silent;
+use rootspan_demo::traffic::{
+    BLOCKED_PREFIX, FORBIDDEN_PREFIX, REDIRECTED_PREFIX, SILENT_PREFIX, Traffic, UNREACHABLE_PREFIX,
+};
 use rootspan_edge::build::viewer_request;
-use rootspan_edge::emulator::{self, Behavior, Delivery, Emulator, Functions, PROTOCOL_HEADER, ViewerProtocol};
+use rootspan_edge::emulator::{
+    self, Behavior, Delivery, Emulator, Functions, PROTOCOL_HEADER, ViewerProtocol, WafRule,
+};
 use rootspan_edge::settings::Settings;
 use rootspan_gateway::config::values::Endpoint;
 use rootspan_gateway::config::{self, CloudFrontSettings, DefaultSettings, Source};
@@ -49,6 +54,8 @@ struct Stage {
     services: Services,
     cdn: emulator::Running,
     traffic: Traffic,
+    /// Ends with the stage.
+    _silent: Silent,
 }
 
 async fn play(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Result<ExitCode> {
@@ -111,13 +118,14 @@ impl Stage {
         })
         .await?;
         let firehose = address("cloudfront", "http")?;
+        let silent = Silent::start().await?;
         let cdn = moving(async || {
-            let config = distribution(arguments, services.upstream, firehose)?;
+            let config = distribution(arguments, services.upstream, silent.address, firehose)?;
             Ok(Emulator::start(config).await?)
         })
         .await?;
         let traffic = Traffic::new(cdn.address, PROTOCOL_HEADER);
-        Ok(Self { app, services, cdn, traffic })
+        Ok(Self { app, services, cdn, traffic, _silent: silent })
     }
 
     /// The default ports that others have, one line each.
@@ -208,6 +216,7 @@ fn configuration(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Resu
 fn distribution(
     arguments: &DemoArguments,
     upstream: SocketAddr,
+    silent: SocketAddr,
     firehose: SocketAddr,
 ) -> anyhow::Result<emulator::Config> {
     let settings = Settings::parse(&format!("probability: {}", arguments.sampling_rate))
@@ -217,13 +226,16 @@ fn distribution(
     let forbidden = Behavior { viewer_protocol: ViewerProtocol::HttpsOnly, ..behavior(FORBIDDEN_PREFIX) };
     // Port 9 is "discard": nobody listens on it.
     let unreachable = Behavior { origin: Some("http://127.0.0.1:9".to_owned()), ..behavior(UNREACHABLE_PREFIX) };
-    let mut behaviors = vec![redirected, forbidden, unreachable];
+    let unanswered = Behavior { origin: Some(format!("http://{silent}")), ..behavior(SILENT_PREFIX) };
+    let blocked = WafRule { path_pattern: Some(format!("{BLOCKED_PREFIX}*")), ..WafRule::default() };
+    let mut behaviors = vec![redirected, forbidden, unreachable, unanswered];
     behaviors.extend(["/assets/", "/products/", "/orders/", "/reports/"].map(behavior));
     Ok(emulator::Config {
         listen: free(arguments, "cdn", arguments.cdn)?,
         origin: format!("http://{upstream}"),
         functions: Functions::viewer_request(viewer_request(&settings)?.code),
         behaviors,
+        waf: vec![blocked],
         origin_round_trip: ORIGIN_ROUND_TRIP,
         deliveries: vec![Delivery {
             // A person is looking at the page; Firehose's own shortest interval is a minute.

@@ -27,6 +27,24 @@ pub struct Request {
     pub sampled: bool,
     /// Whether the origin was asked.
     pub origin_asked: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a request ended, as the CDN remembers it, or as its span says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The status; 0 if the visitor left before there was one.
+    pub status: u16,
+    /// CloudFront's result type.
+    pub result: String,
+}
+
+impl Outcome {
+    /// Whether the span must be an error: a server's, or a response that did not arrive.
+    pub const fn is_error(&self) -> bool {
+        self.status == 0 || self.status >= 500
+    }
 }
 
 /// A trace as read back.
@@ -38,6 +56,8 @@ pub struct Trace {
     pub services: BTreeSet<String>,
     /// Spans of a database client.
     pub database_spans: usize,
+    /// What the CDN's span says, and whether it is an error.
+    pub cdn: Option<(Outcome, bool)>,
 }
 
 /// What a class of requests must look like.
@@ -58,8 +78,8 @@ fn expected(class: Class, origin_asked: bool) -> Expected {
         }
         Class::Product | Class::BrokenProduct => deep(false),
         Class::Order | Class::Report => deep(true),
-        // Nothing behind the CDN makes a span: the edge answers, or the origin cannot be reached.
-        Class::Redirect | Class::Forbidden | Class::Unreachable => {
+        // Nothing behind the CDN makes a span: the edge answers, or the origin cannot be reached or does not answer.
+        Class::Redirect | Class::Forbidden | Class::Unreachable | Class::Blocked | Class::Abandoned => {
             Expected { services: BTreeSet::from([CDN]), database: false }
         }
     }
@@ -70,6 +90,8 @@ fn expected(class: Class, origin_asked: bool) -> Expected {
 pub struct Report {
     /// Requests, by class.
     pub requests: BTreeMap<Class, u64>,
+    /// Requests, by CloudFront's result type and the status.
+    pub outcomes: BTreeMap<(String, u16), u64>,
     /// Requests answered without the origin.
     pub without_origin: u64,
     /// Requests that the function did not sample.
@@ -98,13 +120,15 @@ pub fn compare(requests: &[Request], traces: &BTreeMap<TraceId, Trace>) -> Repor
             continue;
         };
         *report.requests.entry(class).or_default() += 1;
+        let outcome = (request.outcome.result.clone(), request.outcome.status);
+        *report.outcomes.entry(outcome).or_default() += 1;
         report.without_origin += u64::from(!request.origin_asked);
         report.unsampled += u64::from(!request.sampled);
         match (request.sampled, traces.get(&request.trace_id)) {
             (false, None) => report.agreeing += 1,
             (false, Some(_)) => report.problems.push(complaint(request, class, "was not sampled, but has a trace")),
             (true, None) => report.problems.push(complaint(request, class, "has no trace")),
-            (true, Some(trace)) => match disagreement(&expected(class, request.origin_asked), trace) {
+            (true, Some(trace)) => match disagreement(&expected(class, request.origin_asked), request, trace) {
                 None => report.agreeing += 1,
                 Some(problem) => report.problems.push(complaint(request, class, &problem)),
             },
@@ -116,12 +140,15 @@ pub fn compare(requests: &[Request], traces: &BTreeMap<TraceId, Trace>) -> Repor
     report
 }
 
-fn disagreement(expected: &Expected, trace: &Trace) -> Option<String> {
+fn disagreement(expected: &Expected, request: &Request, trace: &Trace) -> Option<String> {
     if trace.roots.len() != 1 || trace.roots[0] != CDN {
         return Some(format!("has the roots {:?}, not the CDN's one", trace.roots));
     }
     if !trace.services.iter().map(String::as_str).eq(expected.services.iter().copied()) {
         return Some(format!("has spans of {:?}, not of {:?}", trace.services, expected.services));
+    }
+    if trace.cdn.as_ref() != Some(&(request.outcome.clone(), request.outcome.is_error())) {
+        return Some(format!("ended as {:?}, but its span says {:?}", request.outcome, trace.cdn));
     }
     (expected.database && trace.database_spans == 0).then(|| "has no span of the database".to_owned())
 }
@@ -141,6 +168,10 @@ impl fmt::Display for Report {
         )?;
         for (class, count) in &self.requests {
             writeln!(f, "  {count:>6}  {}", class.name())?;
+        }
+        writeln!(f, "ended as")?;
+        for ((result, status), count) in &self.outcomes {
+            writeln!(f, "  {count:>6}  {result} {status:03}")?;
         }
         writeln!(f, "{} agree with the traces read back, {} do not", self.agreeing, self.problems.len())?;
         for problem in self.problems.iter().take(20) {

@@ -8,6 +8,7 @@
 //! - [`telemetry`]: one tracer provider for each service
 //! - [`upstream`], [`downstream`], [`queue`], [`database`]: the services
 //! - [`services`]: starts and stops them together
+//! - [`silent`]: an origin that never answers
 //! - [`traffic`]: request classes and the mix of them
 //! - [`check`]: the emulator's ledger against the traces read back
 
@@ -17,6 +18,7 @@ pub mod downstream;
 pub mod queue;
 pub mod scenario;
 pub mod services;
+pub mod silent;
 pub mod telemetry;
 pub mod traffic;
 pub mod upstream;

@@ -27,6 +27,15 @@ pub const FORBIDDEN_PREFIX: &str = "/admin/";
 /// Prefix that the CDN sends to an origin that does not answer.
 pub const UNREACHABLE_PREFIX: &str = "/partner/";
 
+/// Prefix that AWS WAF blocks.
+pub const BLOCKED_PREFIX: &str = "/wp-admin/";
+
+/// Prefix that the CDN sends to an origin that takes the request and never answers.
+pub const SILENT_PREFIX: &str = "/payments/";
+
+/// How long a visitor waits for an answer from there.
+const PATIENCE: Duration = Duration::from_millis(150);
+
 /// Requests under way at once when the traffic is not paced.
 const CONCURRENCY: usize = 8;
 
@@ -51,11 +60,15 @@ pub enum Class {
     Forbidden,
     /// An origin that cannot be reached: 502 from the edge.
     Unreachable,
+    /// Blocked by AWS WAF: 403.
+    Blocked,
+    /// A visitor who leaves before there is an answer: `000`.
+    Abandoned,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Asset,
         Self::MissingAsset,
         Self::Product,
@@ -65,6 +78,8 @@ impl Class {
         Self::Redirect,
         Self::Forbidden,
         Self::Unreachable,
+        Self::Blocked,
+        Self::Abandoned,
     ];
 
     /// The name in summaries.
@@ -79,6 +94,8 @@ impl Class {
             Self::Redirect => "redirect",
             Self::Forbidden => "forbidden",
             Self::Unreachable => "unreachable",
+            Self::Blocked => "blocked",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -95,6 +112,8 @@ impl Class {
             ("GET", "secure") => Some(Self::Redirect),
             ("GET", "admin") => Some(Self::Forbidden),
             ("GET", "partner") => Some(Self::Unreachable),
+            ("GET", "wp-admin") => Some(Self::Blocked),
+            ("GET", "payments") => Some(Self::Abandoned),
             _ => None,
         }
     }
@@ -116,12 +135,15 @@ impl Class {
             Self::Redirect => (Method::GET, format!("{REDIRECTED_PREFIX}account")),
             Self::Forbidden => (Method::GET, format!("{FORBIDDEN_PREFIX}users")),
             Self::Unreachable => (Method::GET, format!("{UNREACHABLE_PREFIX}offers")),
+            Self::Blocked => (Method::GET, format!("{BLOCKED_PREFIX}setup.php")),
+            // Another one each time: visitors of one page would wait for each other.
+            Self::Abandoned => (Method::GET, format!("{SILENT_PREFIX}{number}")),
         }
     }
 }
 
-/// The mix, a round of twenty requests: mostly pages and files, some orders, every class at least once.
-const MIX: [Class; 20] = [
+/// The mix, a round of requests: mostly pages and files, some orders, every class at least once.
+const MIX: [Class; 22] = [
     Class::Product,
     Class::Asset,
     Class::Asset,
@@ -141,6 +163,8 @@ const MIX: [Class; 20] = [
     Class::Report,
     Class::Product,
     Class::Unreachable,
+    Class::Blocked,
+    Class::Abandoned,
     Class::Order,
 ];
 
@@ -231,7 +255,17 @@ impl Traffic {
             .header(self.protocol_header, if class.is_plain() { "http" } else { "https" })
             .body(Empty::new())
             .context("the request could not be built")?;
-        let answer = self.client.request(request).await.with_context(|| format!("the CDN did not answer {path}"))?;
+        let answer = self.client.request(request);
+        let answer = if class == Class::Abandoned {
+            let Ok(answer) = tokio::time::timeout(PATIENCE, answer).await else {
+                self.sent.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            };
+            answer
+        } else {
+            answer.await
+        };
+        let answer = answer.with_context(|| format!("the CDN did not answer {path}"))?;
         answer.into_body().collect().await.with_context(|| format!("the CDN's answer to {path} broke off"))?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())

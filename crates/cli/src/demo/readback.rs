@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rootspan_demo::check::{self, Report, Request, Trace};
+use rootspan_demo::check::{self, Outcome, Report, Request, Trace};
 use rootspan_edge::emulator::Summary;
-use rootspan_model::conventions::db;
+use rootspan_model::conventions::{cloudfront, db, http};
 use rootspan_model::ids::TraceId;
+use rootspan_model::span::StatusCode;
 use rootspan_query::client::{Client, SearchParameters};
 use rootspan_wire::otlp::batch::TraceBatch;
+use rootspan_wire::otlp::view::{AnyValue, Span};
 
 /// The last records and spans were sent before this begins; a trace that is not there by then is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +33,7 @@ pub(crate) async fn compare(ui: SocketAddr, summary: &Summary) -> anyhow::Result
             // A request that the function did not see has a span with derived ids, which is always kept.
             sampled: entry.sampled.unwrap_or(true),
             origin_asked: entry.asked_origin,
+            outcome: Outcome { status: entry.status, result: entry.result_type.name().to_owned() },
         })
         .collect();
     let first = summary.ledger.iter().map(|entry| entry.start_unix_millis).min().unwrap_or_default();
@@ -77,8 +80,24 @@ fn observed(batch: &TraceBatch) -> Trace {
         if span.span.is_root() {
             trace.roots.push(service.clone());
         }
+        if service == check::CDN {
+            trace.cdn = Some((outcome(span.span), span.span.status() == StatusCode::Error));
+        }
         trace.services.insert(service);
         trace.database_spans += usize::from(span.span.attribute(db::SYSTEM_NAME).is_some());
     }
     trace
+}
+
+/// What a span of the CDN says of its request's end.
+fn outcome(span: Span<'_>) -> Outcome {
+    let status = match span.attribute(http::RESPONSE_STATUS_CODE) {
+        Some(AnyValue::Int(status)) => u16::try_from(status).unwrap_or_default(),
+        _ => 0,
+    };
+    let result = match span.attribute(cloudfront::RESULT_TYPE) {
+        Some(AnyValue::String(result)) => result.to_owned(),
+        _ => String::new(),
+    };
+    Outcome { status, result }
 }

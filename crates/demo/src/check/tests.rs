@@ -8,6 +8,7 @@ fn request(id: u8, path: &str, origin_asked: bool, sampled: bool) -> Request {
         path: path.to_owned(),
         sampled,
         origin_asked,
+        outcome: Outcome { status: 200, result: "Miss".to_owned() },
     }
 }
 
@@ -16,7 +17,22 @@ fn trace(services: &[&str], roots: &[&str], database_spans: usize) -> Trace {
         roots: roots.iter().map(ToString::to_string).collect(),
         services: services.iter().map(ToString::to_string).collect(),
         database_spans,
+        cdn: Some((Outcome { status: 200, result: "Miss".to_owned() }, false)),
     }
+}
+
+#[test]
+fn the_cdns_span_must_say_how_the_request_ended() {
+    let mut left = request(1, "/payments/1", true, true);
+    left.outcome = Outcome { status: 0, result: "Error".to_owned() };
+    let mut traces = BTreeMap::from([(left.trace_id, trace(&[CDN], &[CDN], 0))]);
+    let report = compare(std::slice::from_ref(&left), &traces);
+    assert!(report.problems[0].contains("but its span says"), "{report}");
+    for trace in traces.values_mut() {
+        trace.cdn = Some((left.outcome.clone(), true));
+    }
+    let report = compare(&[left], &traces);
+    assert!(report.agrees() && report.to_string().contains("1  Error 000"), "{report}");
 }
 
 #[test]
