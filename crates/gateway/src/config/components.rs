@@ -6,7 +6,7 @@ use rootspan_wire::otlp::payload::Signal;
 
 use super::decode::{Decode as _, Table};
 use super::elsewhere;
-use super::id::ComponentId;
+use super::id::{ComponentId, ExtensionReference};
 use super::node::Entry;
 use super::problems::{Problems, did_you_mean};
 use crate::connectors::forward::ForwardConfig;
@@ -58,6 +58,16 @@ pub enum Receiver {
     CloudFront(Box<CloudFrontConfig>),
     /// `otlpjsonfile`, also `otlp_json_file`
     OtlpJsonFile(OtlpJsonFileConfig),
+}
+
+impl Receiver {
+    /// The extension that keeps how far it has read.
+    pub(crate) const fn storage(&self) -> Option<&ExtensionReference> {
+        match self {
+            Self::OtlpJsonFile(config) => config.storage.as_ref(),
+            Self::Otlp(_) | Self::CloudFront(_) => None,
+        }
+    }
 }
 
 /// A configured processor.
@@ -150,7 +160,8 @@ impl Receiver {
                 let http = config.protocols.http.iter().filter_map(|http| http.auth.as_ref());
                 grpc.chain(http).map(|auth| auth.extension()).collect()
             }
-            Self::CloudFront(_) | Self::OtlpJsonFile(_) => Vec::new(),
+            Self::OtlpJsonFile(config) => config.storage.iter().map(|storage| &storage.id).collect(),
+            Self::CloudFront(_) => Vec::new(),
         }
     }
 }

@@ -525,7 +525,7 @@ extensions:
         ),
         &expect![[r#"
             gateway.yaml:3:54: the extension `file_storage/queues` is not defined under `extensions`; did you mean `file_storage`?
-            gateway.yaml:4:54: the extension `health_check` keeps no queues; `file_storage` does
+            gateway.yaml:4:54: the extension `health_check` keeps nothing; `file_storage` does
             gateway.yaml:5:54: the extension `file_storage` does not run: add it to `service.extensions`
             gateway.yaml:6:54: `wait_for_result` and `storage` exclude each other: what is on disk is answered
             gateway.yaml:6:54: the extension `file_storage` does not run: add it to `service.extensions`

@@ -1,4 +1,5 @@
-//! `file_storage`: the folder in which exporters with `sending_queue.storage` keep their queues.
+//! `file_storage`: the folder in which exporters with `sending_queue.storage` keep their queues, and receivers of files with
+//! `storage` how far they have read.
 //!
 //! ```yaml
 //! extensions: {file_storage: {directory: /var/lib/rootspan/queues}}
@@ -17,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config;
 use crate::config::Config;
-use crate::config::components::{Exporter, Extension};
+use crate::config::components::{Exporter, Extension, Receiver};
 use crate::config::decode::Decode;
 use crate::config::id::ExtensionReference;
 use crate::config::node::{Entry, Node};
@@ -61,6 +62,12 @@ impl FileStorageConfig {
         Some(config)
     }
 
+    /// The folder of a receiver that keeps how far it has read.
+    #[must_use]
+    pub fn folder_of_receiver(&self, receiver: &str) -> PathBuf {
+        Path::new(&self.directory).join(folder_name(receiver)).join("places")
+    }
+
     /// The folder of one exporter.
     #[must_use]
     pub fn folder(&self, exporter: &str, signal: Signal) -> PathBuf {
@@ -71,25 +78,35 @@ impl FileStorageConfig {
 /// Checks every reference: a queue on disk needs an extension that is one, and runs. `defined` are the ids of all
 /// extensions, also of those with mistakes of their own.
 pub(crate) fn check(config: &Config, defined: &[String], problems: &mut Problems) {
-    let queues = config.exporters.values().filter_map(Exporter::sending_queue);
-    for queue in queues {
-        let Some(ExtensionReference { id, position }) = &queue.storage else { continue };
-        let text = id.to_string();
+    for queue in config.exporters.values().filter_map(Exporter::sending_queue) {
+        let Some(reference) = &queue.storage else { continue };
         if queue.wait_for_result {
-            problems.error(position, "`wait_for_result` and `storage` exclude each other: what is on disk is answered");
+            let message = "`wait_for_result` and `storage` exclude each other: what is on disk is answered";
+            problems.error(&reference.position, message);
         }
-        if !defined.contains(&text) {
-            let hint = did_you_mean(&text, defined.iter().map(String::as_str));
-            problems.error(position, format!("the extension `{text}` is not defined under `extensions`{hint}"));
-            continue;
-        }
-        if !config.service.extensions.iter().any(|(running, _)| running == id) {
-            problems.error(position, format!("the extension `{text}` does not run: add it to `service.extensions`"));
-        }
-        // One with a mistake of its own is not there.
-        if config.extensions.get(id).is_some_and(|extension| !matches!(extension, Extension::FileStorage(_))) {
-            problems.error(position, format!("the extension `{text}` keeps no queues; `file_storage` does"));
-        }
+        check_reference(reference, config, defined, problems);
+    }
+    config
+        .receivers
+        .values()
+        .filter_map(Receiver::storage)
+        .for_each(|reference| check_reference(reference, config, defined, problems));
+}
+
+fn check_reference(reference: &ExtensionReference, config: &Config, defined: &[String], problems: &mut Problems) {
+    let ExtensionReference { id, position } = reference;
+    let text = id.to_string();
+    if !defined.contains(&text) {
+        let hint = did_you_mean(&text, defined.iter().map(String::as_str));
+        problems.error(position, format!("the extension `{text}` is not defined under `extensions`{hint}"));
+        return;
+    }
+    if !config.service.extensions.iter().any(|(running, _)| running == id) {
+        problems.error(position, format!("the extension `{text}` does not run: add it to `service.extensions`"));
+    }
+    // One with a mistake of its own is not there.
+    if config.extensions.get(id).is_some_and(|extension| !matches!(extension, Extension::FileStorage(_))) {
+        problems.error(position, format!("the extension `{text}` keeps nothing; `file_storage` does"));
     }
 }
 

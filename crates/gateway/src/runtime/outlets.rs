@@ -17,7 +17,7 @@ use crate::ack::{Outcome, Refusal};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::components::{Exporter as ExporterConfig, Extension};
-use crate::config::id::ComponentId;
+use crate::config::id::{ComponentId, ExtensionReference};
 use crate::exporters::debug::{DebugExporter, standard_output};
 use crate::exporters::file::FileExporter;
 use crate::exporters::otlp::grpc::OtlpGrpcExporter;
@@ -162,7 +162,12 @@ impl storage::Settings {
 /// The extension that keeps an exporter's queue, if that is on disk.
 pub(crate) fn file_storage<'a>(plan: &'a Plan, planned: &PlannedExporter) -> Option<&'a FileStorageConfig> {
     let queue = planned.config.sending_queue().filter(|queue| queue.enabled)?;
-    let id: &ComponentId = &queue.storage.as_ref()?.id;
+    storage_of(plan, queue.storage.as_ref())
+}
+
+/// The extension that a reference to a storage names.
+pub(crate) fn storage_of<'a>(plan: &'a Plan, reference: Option<&ExtensionReference>) -> Option<&'a FileStorageConfig> {
+    let id: &ComponentId = &reference?.id;
     let extension = plan.extensions.iter().find(|(extension, _)| extension == id);
     extension
         .and_then(|(_, extension)| if let Extension::FileStorage(config) = extension { Some(config) } else { None })

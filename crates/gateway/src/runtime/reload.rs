@@ -189,7 +189,7 @@ impl Running {
         for (planned, kept) in plan.receivers.iter().zip(&kept.receivers) {
             made.receivers.push(match kept {
                 Some(_) => None,
-                None => Some(BoundReceiver::bind(planned, &made.surroundings.authenticators, &hand_over).await?),
+                None => Some(BoundReceiver::bind(planned, plan, &made.surroundings.authenticators, &hand_over).await?),
             });
         }
         for (key, kept) in keys.servers.iter().zip(&kept.servers) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rootspan_wire::otlp::payload::Signal;
 
 use super::ingress::Ingresses;
-use super::{Address, Environment, StartError};
+use super::{Address, Environment, StartError, outlets};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::config::components::{Extension, Receiver};
@@ -78,6 +78,7 @@ pub(super) enum BoundReceiver {
 impl BoundReceiver {
     pub(super) async fn bind(
         planned: &PlannedReceiver,
+        plan: &Plan,
         authenticators: &Authenticators,
         hand_over: &HandOver,
     ) -> Result<Self, StartError> {
@@ -86,8 +87,10 @@ impl BoundReceiver {
             Receiver::Otlp(config) => Ok(Self::Otlp(otlp::bind(&id, config, authenticators, hand_over).await?)),
             Receiver::CloudFront(config) => Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over).await?)),
             Receiver::OtlpJsonFile(config) => {
-                let opened = otlpjsonfile::open(config, None).map_err(|reason| StartError::Places { id, reason });
-                opened.map(Self::OtlpJsonFile)
+                let storage = outlets::storage_of(plan, config.storage.as_ref());
+                let storage = storage.map(|storage| storage.folder_of_receiver(&id));
+                let opened = otlpjsonfile::open(config, storage);
+                opened.map(Self::OtlpJsonFile).map_err(|reason| StartError::Places { id, reason })
             }
         }
     }

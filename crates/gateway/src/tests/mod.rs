@@ -10,6 +10,7 @@ mod load;
 mod moving;
 mod options;
 mod otlpjsonfile;
+mod peers;
 mod pipelines;
 mod reload;
 mod running;

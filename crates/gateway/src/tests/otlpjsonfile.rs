@@ -95,3 +95,27 @@ async fn a_line_that_is_refused_is_tried_until_it_is_taken() {
     expected.sort();
     assert_eq!(arrived, expected, "each once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_reading_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("a.json");
+    let storage = folder.path().join("storage");
+    let config = config(folder.path(), "debug: {verbosity: normal}")
+        .replace("start_at: beginning", "start_at: beginning, storage: file_storage")
+        .replace(
+            "exporters:\n  debug",
+            &format!("extensions: {{file_storage: {{directory: '{}'}}}}\nexporters:\n  debug", storage.display()),
+        )
+        .replace("service:", "service:\n  extensions: [file_storage]");
+    let mut accepted = Vec::new();
+    for names in [["one", "two"], ["three", "four"], ["five", "six"]] {
+        append(&path, &line(&names));
+        let gateway = start_with(&config).await;
+        until(&gateway, |ledger| ledger.receivers[0].accepted == 2).await;
+        let printed = gateway.printed();
+        assert!(names.iter().all(|name| printed.contains(name)), "{printed}");
+        accepted.push(gateway.finish().await.ledger.receivers[0].accepted);
+    }
+    assert_eq!(accepted, [2, 2, 2], "each line once");
+}

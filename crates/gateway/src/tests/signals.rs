@@ -29,9 +29,9 @@ use super::{Started, http, request, start, start_with};
 
 /// An independent server for metrics and logs.
 #[derive(Clone, Default)]
-struct Server {
-    metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
-    logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
+pub(super) struct Server {
+    pub(super) metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+    pub(super) logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
     rejects_points: i64,
 }
 
@@ -64,7 +64,7 @@ impl LogsService for Server {
 }
 
 impl Server {
-    async fn start(&self) -> (String, crate::tasks::Task) {
+    pub(super) async fn start(&self) -> (String, crate::tasks::Task) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the system has a port");
         let address = listener.local_addr().expect("it is bound").to_string();
         let incoming = tonic::transport::server::TcpIncoming::from(listener);

@@ -6,6 +6,7 @@
 //!     include: [/var/log/otlp/*.json]
 //!     start_at: beginning
 //!     storage: file_storage
+//! extensions: {file_storage: }
 //! ```
 //!
 //! A line goes to the pipelines of its signal, and the place in the file moves on when they have acknowledged it: what was
@@ -32,6 +33,7 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config;
 use crate::config::decode::Decode;
+use crate::config::id::ExtensionReference;
 use crate::config::node::{Entry, Node};
 use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, choice};
@@ -73,9 +75,11 @@ config! {
         compression: Packing = "none",
         /// Whether everything is read over and over again.
         replay_file: bool = "false",
+        /// The extension that keeps how far every file was read, `file_storage`; without one it is forgotten at the end.
+        storage: Option<ExtensionReference>,
     }
     known {
-        "storage", "delete_after_read", "header", "multiline", "encoding", "ordering_criteria", "acquire_fs_lock", "on_truncate"
+        "delete_after_read", "header", "multiline", "encoding", "ordering_criteria", "acquire_fs_lock", "on_truncate"
     }
     ignored {
         "fingerprint_size": "the first 1000 bytes tell files apart",

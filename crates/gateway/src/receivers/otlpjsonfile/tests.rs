@@ -28,6 +28,7 @@ fn options(folder: &Path, yaml: &str) -> Options {
         force_flush_period: Duration::from_millis(500),
         compression: if yaml.contains("auto") { Packing::Auto } else { Packing::None },
         replay_file: false,
+        storage: None,
     };
     config.options(yaml.contains("storage").then(|| folder.join("places")))
 }
