@@ -67,7 +67,7 @@ config! {
         start_at: StartAt = "end",
         /// How often files are looked at.
         poll_interval: Duration = "200ms",
-        /// Longest line; a longer one is counted as malformed and passed over.
+        /// Longest line; a longer one is counted as too large and passed over.
         max_log_size: ByteSize = "20MiB",
         /// A last line without an end is taken, if it is whole, after the file did not change for so long.
         force_flush_period: Duration = "500ms",
