@@ -18,6 +18,7 @@ const STAGES: &[Stage] = &[
     ("ui", "types, modules and build of the web UI", ui),
     ("clippy", "lints, warnings are errors", clippy),
     ("rust", "unit, property and process tests", rust),
+    ("peers", "OpenTelemetry's SDK for Node against the program", peers),
     ("nginx", "the tracing module in a real nginx", nginx_module::check),
     ("edge", "the edge function under Node and njs", edge),
     ("pages", "the pages in Chromium against fixed data", pages),
@@ -76,6 +77,13 @@ fn clippy() -> anyhow::Result<()> {
 
 fn rust() -> anyhow::Result<()> {
     cargo(&["test", "--workspace", "--quiet"])
+}
+
+fn peers() -> anyhow::Result<()> {
+    let folder = setup::root()?.join("crates/cli/tests/node");
+    setup::node_packages(&folder)?;
+    let binary = binary()?;
+    stage::run(Command::new("npm").args(["run", "--silent", "test"]).env("ROOTSPAN", binary).current_dir(folder))
 }
 
 fn edge() -> anyhow::Result<()> {
