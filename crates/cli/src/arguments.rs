@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Edge(EdgeCommand),
     /// Read CloudFront's logs or OTLP from files into a store; no server is needed
     Import(ImportArguments),
+    /// Exporters' queues on disk
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Find traces with a TraceQL query
     Search(SearchArguments),
     /// Show one trace as a tree
@@ -406,4 +409,43 @@ pub(crate) struct TraceArguments {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) source: SourceArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Say what waits in each queue, and what back ends refused for good
+    Inspect(QueueInspectArguments),
+    /// Write what waits, or the dead letters, as OTLP
+    Export(QueueExportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueInspectArguments {
+    /// Folder of the extension `file_storage`; the gateway may be running
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueExportArguments {
+    /// Folder of the extension `file_storage`; the gateway may be running
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Only the queues of this exporter
+    #[arg(long, value_name = "ID")]
+    pub(crate) exporter: Option<String>,
+    /// What back ends refused for good instead of what waits
+    #[arg(long)]
+    pub(crate) dead_letters: bool,
+    /// How to write it
+    #[arg(long, value_enum, default_value = "json")]
+    pub(crate) format: QueueFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum QueueFormat {
+    /// OTLP JSON, one request a line
+    Json,
+    /// Protobuf, each request behind its length (4 bytes, big-endian), as the exporter `file` writes it
+    Proto,
 }

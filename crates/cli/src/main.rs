@@ -8,6 +8,7 @@ mod edge;
 mod import;
 mod logging;
 mod output;
+mod queue;
 mod run;
 mod runtime;
 mod search;
@@ -16,7 +17,7 @@ mod validate;
 
 use std::process::ExitCode;
 
-use crate::arguments::{Arguments, Command, EdgeCommand};
+use crate::arguments::{Arguments, Command, EdgeCommand, QueueCommand};
 use crate::output::complain;
 
 fn main() -> ExitCode {
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
         Command::Edge(EdgeCommand::Emulate(arguments)) => edge::emulate(&arguments),
         Command::Edge(EdgeCommand::Test(arguments)) => edge::test(&arguments),
         Command::Import(arguments) => import::import(&arguments),
+        Command::Queue(QueueCommand::Inspect(arguments)) => queue::inspect(&arguments),
+        Command::Queue(QueueCommand::Export(arguments)) => queue::export(&arguments),
         Command::Search(arguments) => search::search(&arguments),
         Command::Trace(arguments) => search::trace(&arguments),
     };

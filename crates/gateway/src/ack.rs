@@ -170,6 +170,14 @@ impl Ack {
         self.take_over().delivered(rejected_spans);
     }
 
+    /// The back end has so many spans of the copy; its sender hears that it has not, and may send all of it again.
+    pub(crate) fn settle_partly(mut self, delivered: u64, refusal: Refusal) {
+        let Place::Exporter(exporter) = self.place else { unreachable!("only exporters deliver") };
+        self.settled = true;
+        self.shared.ledger.partly_delivered(exporter, self.spans, delivered.min(self.spans), refusal.reason);
+        self.shared.settle(Outcome::Refused(refusal));
+    }
+
     /// Settles this copy.
     pub(crate) fn settle(mut self, outcome: Outcome) {
         self.settle_once(outcome);
@@ -205,6 +213,12 @@ impl Taken {
     pub(crate) fn delivered(mut self, rejected_spans: u64) {
         self.is_settled = true;
         self.ledger.exported(self.exporter, self.spans, rejected_spans.min(self.spans), DropReason::RejectedByBackend);
+    }
+
+    /// They are lost, but for so many, which the back end has.
+    pub(crate) fn dropped_but(mut self, delivered: u64, reason: DropReason) {
+        self.is_settled = true;
+        self.ledger.exported(self.exporter, self.spans, self.spans.saturating_sub(delivered), reason);
     }
 
     /// They are lost.

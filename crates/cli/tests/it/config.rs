@@ -231,7 +231,7 @@ fn every_example_loads() {
         names.push(path.file_name().expect("a file").to_string_lossy().into_owned());
     }
     names.sort();
-    assert_eq!(names, ["beside.yaml", "edge.yaml", "forward.yaml", "production.yaml", "tls.yaml"]);
+    assert_eq!(names, ["beside.yaml", "edge.yaml", "forward.yaml", "production.yaml", "queues.yaml", "tls.yaml"]);
 }
 
 /// The example with everything set has every key of each component that it uses; those of the sections below are in the

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::gateway::{Gateway, Middle, Protocol, Watch, account, exporter, ledger, number, settled};
-use crate::process::Process;
+use crate::process::{Process, rootspan, run};
 use crate::sink::{Mode, Sink};
 use crate::small_disk::{SmallDisk, fill};
 use crate::traffic::Traffic;
@@ -245,4 +245,29 @@ fn what_is_refused_for_good_is_counted_and_kept() {
     let kept = std::fs::read_dir(gateway.site.path("queues")).expect("it is there").count();
     assert!(kept > 0);
     process.stop();
+}
+
+/// `rootspan queue` tells what waits and what was refused for good, and reads it back, without the gateway.
+#[test]
+fn what_a_back_end_refuses_for_good_can_be_read_back() {
+    let sink = Sink::start(Mode::Refusing);
+    let gateway = stored(&sink);
+    let mut process = gateway.start();
+    process.expect("refuses accepted spans for good");
+    let traffic = Traffic::light();
+    traffic.flow(process.ingest(), || {
+        eventually("there is load", || (traffic.told().acknowledged_spans() > 100).then_some(()));
+    });
+    settled(&process);
+    let spans = traffic.told().acknowledged_spans();
+    process.stop();
+    let folder = gateway.site.path("queues").display().to_string();
+    let exported = run(["queue", "export", "--dead-letters", "--dir", &folder]);
+    assert!(exported.status.success(), "{}", exported.stderr);
+    assert_eq!(exported.stdout.matches("\"spanId\"").count() as u64, spans);
+    let inspected = run(["queue", "inspect", "--dir", &folder]);
+    assert!(inspected.stdout.contains("waiting: 0 requests"), "{}", inspected.stdout);
+    assert!(inspected.stdout.contains("dead letters: "), "{}", inspected.stdout);
+    let other = rootspan().args(["queue", "export", "--dir", &folder, "--exporter", "otlp/other"]).output();
+    assert!(!other.expect("it runs").status.success());
 }

@@ -46,7 +46,7 @@ config! {
         flush_timeout: Duration = "200ms",
         /// What is sent at once.
         min_size: u64 = "8192",
-        /// Most that is merged; 0 is no limit. A request that is longer by itself is sent as it is.
+        /// Most that is sent at once; 0 is no limit. A longer request of traces is sent in parts, of another signal as it is.
         max_size: u64 = "0",
         /// What both count.
         sizer: Sizer = "items",

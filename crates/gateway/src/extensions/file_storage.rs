@@ -133,7 +133,7 @@ const MAX_FOLDER_NAME: usize = 200;
 
 /// A folder's name for an exporter's id: no two ids have the same, and none leads elsewhere. All but letters, digits, `_`
 /// and `-` is written as `%` and two hexadecimal digits; of a long one the end is replaced by a digest.
-fn folder_name(id: &str) -> String {
+pub(crate) fn folder_name(id: &str) -> String {
     let mut name = String::with_capacity(id.len());
     for byte in id.bytes() {
         match byte {

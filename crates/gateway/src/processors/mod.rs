@@ -86,7 +86,7 @@ config! {
         timeout: Duration = "200ms",
         /// Spans that are delivered at once.
         send_batch_size: u64 = "8192" [spans],
-        /// Most spans of one delivered request; 0 is no limit.
+        /// Most spans of one delivered request; 0 is no limit. A longer request is sent in parts.
         send_batch_max_size: u64 = "0" [spans],
         /// Most combinations of `metadata_keys`.
         metadata_cardinality_limit: u64 = "1000",

@@ -43,6 +43,7 @@ use graph::Graph;
 use reload::Parts;
 
 pub use delivery::state::{DeliveryState, DiskFill, ExporterState, Histogram, LastError, QueueFill};
+pub use delivery::storage::look;
 
 /// How often to look whether everything is settled at the end, and for how long.
 const SETTLE_STEP: Duration = Duration::from_millis(1);

@@ -154,6 +154,7 @@ impl storage::Settings {
             folder: String::new(),
             min_free_percent: config.min_free_percent,
             dead_letters,
+            segment_bytes: storage::SEGMENT_BYTES,
             hands: Hands::Inline,
         }
     }

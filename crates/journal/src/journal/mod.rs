@@ -269,13 +269,7 @@ impl Journal {
                 [oldest, _, ..] if oldest.last <= through => oldest.first,
                 _ => break,
             };
-            let path = join(&self.folder, &segment_name(first));
-            match self.directory.remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed("remove from", &self.folder)(error));
-                }
-                Ok(()) | Err(_) => {}
-            }
+            self.remove_file(first)?;
             lock(&self.segments).remove(0);
             is_any_removed = true;
         }
@@ -298,6 +292,41 @@ impl Journal {
     ) -> Result<(Self, Recovery), JournalError> {
         let found = recovery::recover_passing_over(directory.as_ref(), folder, extent, visit)?;
         Self::of(directory, folder, options, found)
+    }
+
+    /// Removes whole segments, given by their first sequences, wherever they are. The newest one stays. For owners who open
+    /// with [`Journal::open_passing_over`]: elsewhere a segment that is missing between others is damage.
+    pub fn remove_segments(&mut self, firsts: &[Sequence]) -> Result<(), JournalError> {
+        let newest = lock(&self.segments).last().map(|newest| newest.first);
+        let mut is_any_removed = false;
+        for first in firsts.iter().filter(|first| Some(**first) != newest) {
+            self.remove_file(*first)?;
+            lock(&self.segments).retain(|segment| segment.first != *first);
+            is_any_removed = true;
+        }
+        if is_any_removed {
+            self.directory.sync_folder(&self.folder).map_err(failed("remove from", &self.folder))?;
+        }
+        Ok(())
+    }
+
+    /// One that is gone already is fine.
+    fn remove_file(&self, first: Sequence) -> Result<(), JournalError> {
+        match self.directory.remove(&join(&self.folder, &segment_name(first))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove from", &self.folder)(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Hands every sound frame in `folder` to `visit` (the first sequence of its segment, its own, the payload) and changes
+    /// nothing: also beside a process that has the journal. Frames that were written but never acknowledged may be among
+    /// them. Returns a sentence for each damaged place.
+    pub fn look_at(
+        directory: &dyn Directory,
+        folder: &str,
+        visit: &mut dyn FnMut(Sequence, Sequence, Bytes) -> Result<(), JournalError>,
+    ) -> Result<Vec<String>, JournalError> {
+        reader::look_at(directory, folder, visit)
     }
 
     /// Reads durable frames from `sequence` on. The reader goes on while the journal grows and may live in another thread.

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 
 use crate::directory::{Directory, ReadableFile, join};
-use crate::journal::format::{FRAME_HEADER_BYTES, FrameHeader, SEGMENT_HEADER_BYTES, Unpacker, segment_name};
+use crate::journal::format::{
+    FRAME_HEADER_BYTES, FrameHeader, SEGMENT_HEADER_BYTES, Unpacker, parse_segment_name, segment_name,
+};
 use crate::journal::{JournalError, Segment, Sequence, failed, lock};
 
 /// Small frames are read together; a longer frame is read in one piece of its own.
@@ -306,4 +308,46 @@ impl SegmentReader {
         let start = (offset - self.chunk_start) as usize;
         Ok(self.chunk.slice(start..start + length))
     }
+}
+
+/// Hands every sound frame of every segment in `folder` to `visit`, and changes nothing: also beside a process that has
+/// the journal. Frames that were written but never acknowledged may be among them. Returns a sentence for each damaged
+/// place.
+pub(super) fn look_at(
+    directory: &dyn Directory,
+    folder: &str,
+    visit: &mut dyn FnMut(Sequence, Sequence, Bytes) -> Result<(), JournalError>,
+) -> Result<Vec<String>, JournalError> {
+    let mut damaged = Vec::new();
+    let mut unpacker = Unpacker::new().map_err(failed("open", folder))?;
+    for entry in directory.list(folder).map_err(failed("open", folder))? {
+        let Some(first) = parse_segment_name(&entry.name) else { continue };
+        let path = join(folder, &entry.name);
+        let file = match directory.open_read(&path) {
+            // It was removed a moment ago: everything in it is delivered.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(failed("open", folder))?,
+        };
+        let length = file.length().map_err(failed("read", folder))?;
+        let mut reader = SegmentReader::new(file, first, length);
+        loop {
+            match reader.step().map_err(failed("read", folder))? {
+                Step::Frame(header, stored) => match unpacker.unpack(&header, stored) {
+                    Some(payload) => visit(first, header.sequence, payload)?,
+                    None => damaged.push(format!("a frame of {path} cannot be decompressed")),
+                },
+                Step::TooLong(_) => unreachable!("there is room for every frame"),
+                Step::End => break,
+                Step::Bad(reason) => {
+                    let offset = reader.position;
+                    if !reader.resync().map_err(failed("read", folder))? {
+                        // The end of a file that is written to now, or of one that was cut off.
+                        break;
+                    }
+                    damaged.push(format!("{path} is damaged at offset {offset}: {reason}"));
+                }
+            }
+        }
+    }
+    Ok(damaged)
 }

@@ -343,8 +343,12 @@ impl Recoverer<'_> {
         self.directory.remove(&join(self.folder, &segment_name(file.first))).map_err(failed("clean", self.folder))
     }
 
-    /// Names a segment that is not there, unless it was one to be removed or was set aside before.
+    /// Names a segment that is not there, unless it was one to be removed or was set aside before. Where damage is passed
+    /// over, the owner knows which segments there should be.
     fn report_missing(&mut self, first: Sequence, next: Option<&Link>) {
+        if self.damage == Damage::PassOver {
+            return;
+        }
         let was_needed = next.is_some_and(|next| next.first > self.after.next());
         if was_needed && !self.known_damage.contains(&first) {
             let path = join(self.folder, &segment_name(first));

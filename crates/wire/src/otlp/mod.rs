@@ -13,6 +13,7 @@ pub mod raw;
 mod rebuild;
 pub mod response;
 mod schema;
+pub mod split;
 #[cfg(test)]
 mod testing;
 pub mod validate;

@@ -1,8 +1,12 @@
 //! Attempts on what is to be delivered: as one request, again and again while the back end asks for it, or each by itself
 //! where it refuses the whole.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+use rootspan_wire::otlp::batch::TraceBatch;
+use rootspan_wire::otlp::split::{self, Longest};
 
 use tokio::time::Instant;
 
@@ -12,15 +16,20 @@ use super::{End, Waiting};
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::exporters::sending::RetryConfig;
+use crate::exporters::sending::{RetryConfig, Sizer};
 use crate::exporters::{Exported, Exporter};
 use crate::net::stop::Stop;
+
+/// When to ask again for memory.
+const MEMORY_RETRY: Duration = Duration::from_millis(10);
 
 /// What a delivery on its way needs.
 #[derive(Clone)]
 pub(super) struct Delivery {
     pub(super) exporter: Arc<dyn Exporter>,
     pub(super) retry: Option<RetryConfig>,
+    /// The longest request, and what it counts.
+    pub(super) longest: Option<(u64, Sizer)>,
     pub(super) budget: Arc<Budget>,
     pub(super) scatter: Scatter,
     pub(super) clock: Clock,
@@ -49,15 +58,75 @@ impl Delivery {
                     }
                     return;
                 }
-                end @ (End::GaveUp(_) | End::Stopped) => {
+                end @ (End::GaveUp(_) | End::GaveUpAfter { .. } | End::Stopped) => {
                     group.into_iter().for_each(|waiting| waiting.settle(end.clone()));
                     return;
                 }
             }
         }
         for waiting in group {
-            let end = self.attempt(waiting.batch.clone()).await;
+            let end = match self.parts(&waiting.batch) {
+                Some(parts) => self.attempt_parts(&waiting.batch, parts).await,
+                None => self.attempt(waiting.batch.clone()).await,
+            };
             waiting.settle(end);
+        }
+    }
+
+    /// How a batch is divided that is longer than what is sent at once; `None`: it is not. Only traces can be.
+    fn parts(&self, batch: &Batch) -> Option<Vec<Range<usize>>> {
+        let (most, sizer) = self.longest?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let longest = match sizer {
+            Sizer::Requests => return None,
+            Sizer::Items => Longest::Spans(most),
+            Sizer::Bytes => Longest::Bytes(most),
+        };
+        Some(split::split(batch.traces()?, longest)).filter(|parts| parts.len() > 1)
+    }
+
+    /// Delivers one batch in parts, one after the other.
+    async fn attempt_parts(&self, batch: &Batch, parts: Vec<Range<usize>>) -> End {
+        let (mut delivered, mut rejected) = (0, 0);
+        let mut refusal = None;
+        for spans in parts {
+            let items = spans.len() as u64;
+            let Some(part) = self.part(batch, spans).await else { return End::Stopped };
+            match self.attempt(part).await {
+                End::Delivered { rejected_spans } => {
+                    delivered += items - rejected_spans.min(items);
+                    rejected += rejected_spans.min(items);
+                }
+                End::Rejected(reason) => {
+                    rejected += items;
+                    refusal = Some(reason);
+                }
+                End::GaveUp(reason) | End::GaveUpAfter { refusal: reason, .. } => {
+                    return End::GaveUpAfter { delivered, refusal: reason };
+                }
+                End::Stopped => return End::Stopped,
+            }
+        }
+        match refusal {
+            Some(refusal) if delivered == 0 => End::Rejected(refusal),
+            _ => End::Delivered { rejected_spans: rejected },
+        }
+    }
+
+    /// A part, as soon as there is memory for it; `None`: there is no time left.
+    async fn part(&self, batch: &Batch, spans: Range<usize>) -> Option<Batch> {
+        let traces = batch.traces()?;
+        loop {
+            // A part is never longer than the whole.
+            if let Ok(mut reservation) = self.budget.try_reserve(batch.bytes().len() as u64) {
+                let part = split::part(traces, spans.clone());
+                let is_paid = reservation.resize((part.capacity() as u64).min(reservation.bytes()));
+                debug_assert!(is_paid.is_ok(), "it only gets smaller");
+                return TraceBatch::from_trusted(part.into()).ok().map(|traces| Batch::new(traces, reservation));
+            }
+            if self.is_stopped_within(MEMORY_RETRY).await {
+                return None;
+            }
         }
     }
 

@@ -166,6 +166,11 @@ enum End {
     },
     Rejected(Refusal),
     GaveUp(Refusal),
+    /// Of a request that was sent in parts, so many spans were delivered.
+    GaveUpAfter {
+        delivered: u64,
+        refusal: Refusal,
+    },
     /// There is no time for more of them; what is on disk stays there.
     Stopped,
 }
@@ -195,6 +200,15 @@ impl Waiting {
                 say_gave_up(&refusal);
                 stored.dropped(DropReason::RetryTimeout);
             }
+            (Duty::Held(ack), End::GaveUpAfter { delivered, refusal }) => ack.settle_partly(delivered, refusal),
+            (Duty::Taken(taken), End::GaveUpAfter { delivered, refusal }) => {
+                say_gave_up(&refusal);
+                taken.dropped_but(delivered, DropReason::RetryTimeout);
+            }
+            (Duty::Stored(stored), End::GaveUpAfter { delivered, refusal }) => {
+                say_gave_up(&refusal);
+                stored.dropped_but(delivered, DropReason::RetryTimeout);
+            }
             // Dropping them unsettled says it.
             (Duty::Held(_) | Duty::Taken(_) | Duty::Stored(_), End::Stopped) => {}
         }
@@ -222,8 +236,18 @@ pub(crate) async fn run(mut input: mpsc::Receiver<Item>, outlet: Outlet) {
     let (stopper, stop) = stop::channel();
     let stop = storage.is_some().then_some(stop);
     let retry = settings.retry.clone();
-    let delivery =
-        Delivery { exporter, retry, scatter, stop, budget: Arc::clone(&budget), clock: Arc::clone(&clock), state };
+    let longest = settings.merging.filter(|merging| merging.max_size > 0);
+    let longest = longest.map(|merging| (merging.max_size, merging.sizer));
+    let delivery = Delivery {
+        longest,
+        exporter,
+        retry,
+        scatter,
+        stop,
+        budget: Arc::clone(&budget),
+        clock: Arc::clone(&clock),
+        state,
+    };
     let mut queue = Queue::new(settings.limit, settings.merging);
     let mut exports = TaskGroup::new("export");
     let mut is_open = true;
@@ -319,7 +343,7 @@ fn tell(state: &DeliveryState, queue: &Queue, storage: Option<&Storage>, setting
         Some(storage) => {
             let used = settings.limit.map_or(0, |limit| storage.used().by(limit.sizer));
             state.set_waiting(used, storage.memory_bytes(), storage.oldest());
-            state.set_disk(storage.fill());
+            storage.tell(state);
         }
         None => state.set_waiting(queue.used(), queue.bytes(), queue.oldest().map(|waiting| waiting.taken)),
     }

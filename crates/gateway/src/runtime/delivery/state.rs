@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rootspan_model::time::UnixNanos;
 use rootspan_wire::otlp::payload::Signal;
 
+use super::storage::book::Size;
+use super::storage::disk::Figures;
 use crate::exporters::sending::Sizer;
 
 /// One exporter at one moment.
@@ -69,6 +71,13 @@ pub struct DiskFill {
     pub dead_letters: u64,
     /// Bytes of their files.
     pub dead_letter_bytes: u64,
+}
+
+impl DiskFill {
+    const fn empty(folder: String) -> Self {
+        let (requests, items, request_bytes, file_bytes, dead_letters, dead_letter_bytes) = (0, 0, 0, 0, 0, 0);
+        Self { folder, requests, items, request_bytes, file_bytes, dead_letters, dead_letter_bytes }
+    }
 }
 
 /// A failed attempt.
@@ -186,8 +195,12 @@ impl DeliveryState {
     }
 
     /// What is on disk.
-    pub(super) fn set_disk(&self, disk: DiskFill) {
-        self.shared().disk = Some(disk);
+    pub(super) fn set_disk(&self, folder: &str, size: Size, figures: Figures) {
+        let mut shared = self.shared();
+        let disk = shared.disk.get_or_insert_with(|| DiskFill::empty(folder.to_owned()));
+        (disk.requests, disk.items, disk.request_bytes) = (size.requests, size.items, size.bytes);
+        disk.file_bytes = figures.queue_bytes;
+        (disk.dead_letters, disk.dead_letter_bytes) = (figures.letters, figures.letter_bytes);
     }
 
     /// An export begins, the oldest of whose requests was taken at `oldest`; it ends when this is dropped.

@@ -233,7 +233,7 @@ async fn requests_are_merged_by_size_and_by_time() {
     bench.settle().await;
     assert_eq!(bench.attempts(), [12, 7]);
     assert!(begun.elapsed() < Duration::from_millis(220));
-    // Never more than the largest, but for one that is longer by itself.
+    // Never more than the largest; what is longer by itself goes in parts.
     for spans in [8, 8, 30] {
         drop(bench.send(spans).await);
     }
@@ -265,4 +265,28 @@ async fn what_is_cut_off_is_counted() {
     bench.settle().await;
     let account = bench.account();
     assert_eq!((account.queued, account.dropped.of(DropReason::DrainDeadline)), (0, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_too_long_is_sent_in_parts() {
+    let answers = [Exported::DELIVERED, never(), Exported::Delivered { rejected_spans: 1 }];
+    let mut bench = Bench::new(merging(4, 4), answers);
+    drop(bench.send(10).await);
+    bench.settle().await;
+    assert_eq!(bench.attempts(), [4, 4, 2]);
+    let account = bench.account();
+    assert_eq!((account.delivered, account.dropped.of(DropReason::RejectedByBackend), account.queued), (5, 5, 0));
+    // What was delivered before it gave up is counted as that.
+    bench.faulty.answers.lock().expect("sound").extend([Exported::DELIVERED].into_iter().chain(vec![busy(0); 100]));
+    drop(bench.send(9).await);
+    let account = bench.finish().await;
+    assert_eq!((account.delivered, account.dropped.of(DropReason::RetryTimeout)), (5 + 4, 5));
+
+    let waits = Settings { takes_over: false, limit: None, ..merging(4, 4) };
+    let mut bench = Bench::new(waits, [Exported::DELIVERED].into_iter().chain(vec![busy(0); 100]));
+    let answer = bench.send(9).await;
+    let Ok(Outcome::Refused(refusal)) = answer.await else { panic!("it is not all there") };
+    assert!(refusal.retry_after.is_some());
+    let account = bench.finish().await;
+    assert_eq!((account.delivered, account.refused.of(RefusalReason::Unavailable)), (4, 5));
 }

@@ -128,3 +128,40 @@ fn what_was_flushed_outlives_the_process_but_not_the_power() {
     append_and_sync(&mut journal, 4..=4);
     assert_eq!(journal.segments(), [1, 3, 4].map(Sequence));
 }
+
+#[test]
+fn looking_changes_nothing() {
+    let (disk, segments) = journal(Codec::Raw);
+    let directory: Arc<dyn Directory> = Arc::new(disk.clone());
+    let (mut own, ..) = open(&disk, Extent::Newest);
+    append_and_sync(&mut own, 10..=10);
+    disk.flip_bit(&segments[1].0, 8 * 100).expect("the file is that long");
+    let before = disk.list("log").expect("it is there");
+    let mut found = Vec::new();
+    let mut visit = |_: Sequence, sequence: Sequence, _: Bytes| {
+        found.push(sequence.0);
+        Ok(())
+    };
+    let damaged = Journal::look_at(directory.as_ref(), "log", &mut visit).expect("it can be read");
+    assert_eq!((found.len(), damaged.len()), (9, 1), "{found:?} {damaged:?}");
+    assert_eq!(disk.list("log").expect("it is there"), before);
+}
+
+#[test]
+fn segments_between_others_can_go() {
+    let (disk, _) = journal(Codec::Raw);
+    let (mut own, ..) = open(&disk, Extent::Newest);
+    own.remove_segments(&[4, 7].map(Sequence)).expect("the disk works");
+    assert_eq!(own.segments(), [1, 7].map(Sequence), "the newest stays");
+    assert_eq!(read(&own), ([frames(1..=3), frames(7..=9)].concat(), 0));
+    append_and_sync(&mut own, 10..=10);
+    own.remove_segments(&[7].map(Sequence)).expect("the disk works");
+    let left = [frames(1..=3), frames(10..=10)].concat();
+    assert_eq!(read(&own), (left.clone(), 0));
+    let survived = disk.after_power_loss(Survival::Nothing);
+    for extent in [Extent::Newest, Extent::All] {
+        let (own, _, recovery) = open(&survived, extent);
+        assert_eq!(recovery.damaged, Vec::<String>::new());
+        assert_eq!(read(&own), (left.clone(), 0), "{extent:?}");
+    }
+}

@@ -88,6 +88,11 @@ impl Ranges {
         self.ranges.range(..=number).next_back().is_some_and(|(_, last)| *last >= number)
     }
 
+    /// Whether all of `first..=last` is in it.
+    fn covers(&self, first: u64, last: u64) -> bool {
+        self.ranges.range(..=first).next_back().is_some_and(|(_, end)| *end >= last)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.ranges.iter().map(|(first, last)| (*first, *last))
     }
@@ -260,19 +265,29 @@ impl Book {
         lost
     }
 
-    /// Every frame up to here is settled or no request. Forgets the segments that end before.
-    pub(super) fn through(&mut self) -> Sequence {
+    /// Forgets segments in which nothing is left; the newest stays. They are to be removed, also from between others: one
+    /// request that the back end does not take must not keep everything behind it on the disk.
+    pub(super) fn take_finished(&mut self) -> Vec<Sequence> {
         let open = self.outstanding.first_key_value().map_or(self.next_read, |(first, _)| self.next_read.min(*first));
-        let through = open.saturating_sub(1);
-        self.done.insert(0, through);
-        while let [Some(first), Some(next)] = {
-            let mut firsts = self.segments.keys().copied();
-            [firsts.next(), firsts.next()]
-        } && next <= open
-        {
-            self.segments.remove(&first);
+        self.done.insert(0, open.saturating_sub(1));
+        let firsts: Vec<u64> = self.segments.keys().copied().collect();
+        let mut finished = Vec::new();
+        for pair in firsts.windows(2) {
+            let (first, end) = (pair[0], pair[1]);
+            let is_finished = end <= self.next_read && self.outstanding.range(first..end).next().is_none();
+            if is_finished {
+                // Nobody asks for what never was between its frames, where appends failed.
+                self.done.insert(first, end - 1);
+                self.segments.remove(&first);
+                finished.push(Sequence(first));
+            }
         }
-        Sequence(through)
+        finished
+    }
+
+    /// Those of the journal's segments of which nothing is left, though they were not removed.
+    pub(super) fn finished_among(&self, segments: &[Sequence]) -> Vec<Sequence> {
+        segments.iter().copied().filter(|first| !self.segments.contains_key(&first.0)).collect()
     }
 
     /// Whether something was settled since the last record.
@@ -357,12 +372,18 @@ impl Recovering {
         }
     }
 
+    /// Whether a frame is settled, or no request.
+    pub(super) fn is_done(&self, sequence: Sequence) -> bool {
+        self.done.contains(sequence.0)
+    }
+
     /// Whether what was read tells everything about `segments`, the journal's.
     pub(super) fn is_complete(&self, segments: &[Sequence]) -> bool {
         let Some((first, is_state)) = self.begins else { return segments.is_empty() };
-        let through = self.done.through();
         let mut older = segments.windows(2).filter(|pair| pair[0].0 < first).peekable();
-        let is_known = |pair: &[Sequence]| self.segments.contains_key(&pair[0].0) || pair[1].0 <= through + 1;
+        // What is finished may not be removed yet.
+        let is_finished = |pair: &[Sequence]| self.done.covers(pair[0].0, pair[1].0 - 1);
+        let is_known = |pair: &[Sequence]| self.segments.contains_key(&pair[0].0) || is_finished(pair);
         older.peek().is_none() || is_state && older.all(is_known)
     }
 

@@ -8,6 +8,7 @@ use super::book::Size;
 use super::disk::{Committed, Disk, Group, describe};
 use super::frame::RequestHead;
 use super::hands::Tool;
+use super::stored::Letter;
 use super::{DISK_RETRY, GROUP_BYTES, GROUP_REQUESTS, RECORD_AFTER, Staged, Storage, TIDY_AFTER, memory_limit};
 use crate::ack::{Outcome, Refusal};
 use crate::budget::Budget;
@@ -58,13 +59,13 @@ impl Storage {
         let requests = self.committing.iter().map(request).collect();
         self.committing_letters = std::mem::take(&mut self.letters);
         let is_unrecorded = self.book.is_unrecorded();
-        let through = self.book.through();
+        let finished = self.book.take_finished();
         Group {
             state: (is_tidying || disk.begins_segment()).then(|| self.book.state().encode_state()),
             record: is_unrecorded.then(|| self.book.record().encode_record()),
             requests,
             letters: self.committing_letters.iter().map(|letter| letter.letter.clone()).collect(),
-            through,
+            finished,
             syncs: is_tidying || self.is_closing,
             now: (self.clock)(),
         }
@@ -79,13 +80,14 @@ impl Storage {
             self.book.appended_account(account);
             self.book.recorded();
         }
-        self.committing_letters.clear();
+        let letters = std::mem::take(&mut self.committing_letters);
         let is_failed = committed.failure.is_some();
         self.record_at = self.has_records().then(|| now + if is_failed { DISK_RETRY } else { RECORD_AFTER });
         self.tidy_at = Some(now + TIDY_AFTER);
         self.observe(committed.failure);
-        if let Some((letters, reason)) = committed.lost_letters {
-            self.say_letters_lost(letters, &reason);
+        match committed.lost_letters {
+            Some((letters, reason)) => self.say_letters_lost(letters, &reason),
+            None => self.say_letters_kept(&letters),
         }
         let most = memory_limit(budget);
         for (staged, result) in std::mem::take(&mut self.committing).into_iter().zip(committed.requests) {
@@ -133,6 +135,24 @@ impl Storage {
             (None, None) | (Some(_), Some(_)) => {}
         }
         self.trouble = failure;
+    }
+
+    /// Once for each reason in a row.
+    fn say_letters_kept(&mut self, letters: &[Letter]) {
+        let Some(Letter { letter, .. }) = letters.last() else { return };
+        if self.said_letter.as_ref() != Some(&letter.reason) {
+            let (exporter, folder) = (self.settings.exporter.as_str(), self.settings.folder.as_str());
+            let reason = letter.reason.as_str();
+            let hint = "look at them with `rootspan queue inspect`, read them back with `rootspan queue export --dead-letters`";
+            tracing::error!(
+                exporter,
+                folder,
+                reason,
+                hint,
+                "the back end refuses accepted spans for good; they are kept"
+            );
+            self.said_letter = Some(letter.reason.clone());
+        }
     }
 
     fn say_letters_lost(&mut self, letters: usize, reason: &str) {

@@ -10,9 +10,10 @@ use rootspan_journal::directory::Directory;
 use rootspan_journal::journal::{Extent, Journal, JournalError, Options, Recovery, Sequence};
 use rootspan_model::time::UnixNanos;
 
+use super::Settings;
 use super::book::{Book, Recovering};
 use super::frame::{DeadLetter, RequestHead};
-use super::letters::{DeadLetterLimits, DeadLetters};
+use super::letters::DeadLetters;
 use super::loader::Loader;
 use crate::ack::Refusal;
 use crate::ledger::RefusalReason;
@@ -21,7 +22,7 @@ use crate::ledger::RefusalReason;
 pub(super) const QUEUE_FOLDER: &str = "queue";
 /// Whole segments are removed, and the newest is read at a start: not too long. Not too short either, because each is
 /// a file to be created.
-const SEGMENT_BYTES: u64 = 32 << 20;
+pub(crate) const SEGMENT_BYTES: u64 = 32 << 20;
 /// The longest request: what the journal's format can hold, a little less for what stands before it.
 const MAX_REQUEST_BYTES: usize = (1 << 30) - 8192;
 /// A full or failing disk is not better a moment later.
@@ -34,6 +35,8 @@ pub(super) struct Disk {
     journal: Journal,
     letters: Option<DeadLetters>,
     min_free_percent: f64,
+    /// Segments that are to be removed.
+    finished: Vec<Sequence>,
 }
 
 /// What is done in one go, with one sync.
@@ -45,12 +48,18 @@ pub(super) struct Group {
     pub(super) record: Option<Vec<u8>>,
     pub(super) requests: Vec<(RequestHead, Bytes)>,
     pub(super) letters: Vec<DeadLetter>,
-    /// Segments up to here can go.
-    pub(super) through: Sequence,
+    /// Segments that can go.
+    pub(super) finished: Vec<Sequence>,
     /// Whether accounts are synced, too, when there is no request.
     pub(super) syncs: bool,
     /// The time, for the age of dead letters.
     pub(super) now: UnixNanos,
+}
+
+impl Group {
+    fn is_synced(&self, requests: &[(RequestHead, Bytes)]) -> bool {
+        self.syncs || !requests.is_empty() || !self.finished.is_empty()
+    }
 }
 
 /// What became of a [`Group`].
@@ -71,10 +80,10 @@ pub(super) struct Committed {
 
 /// How much is on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Figures {
-    pub(super) queue_bytes: u64,
-    pub(super) letters: u64,
-    pub(super) letter_bytes: u64,
+pub(in crate::runtime::delivery) struct Figures {
+    pub(in crate::runtime::delivery) queue_bytes: u64,
+    pub(in crate::runtime::delivery) letters: u64,
+    pub(in crate::runtime::delivery) letter_bytes: u64,
 }
 
 /// What opening found.
@@ -89,15 +98,12 @@ pub(super) struct Opened {
 
 impl Disk {
     /// Opens the queue, reading the newest segment only if that tells enough.
-    pub(super) fn open(
-        directory: Arc<dyn Directory>,
-        min_free_percent: f64,
-        letters: DeadLetterLimits,
-    ) -> Result<Opened, JournalError> {
-        let (mut journal, mut recovering, mut recovery) = open_journal(&directory, Extent::Newest)?;
+    pub(super) fn open(directory: Arc<dyn Directory>, settings: &Settings) -> Result<Opened, JournalError> {
+        let Settings { min_free_percent, dead_letters: letters, segment_bytes, .. } = *settings;
+        let (mut journal, mut recovering, mut recovery) = open_journal(&directory, segment_bytes, Extent::Newest)?;
         if !recovering.is_complete(&journal.segments()) {
             drop(journal);
-            (journal, recovering, recovery) = open_journal(&directory, Extent::All)?;
+            (journal, recovering, recovery) = open_journal(&directory, segment_bytes, Extent::All)?;
         }
         let mut damaged = recovery.damaged;
         if recovering.unknown > 0 {
@@ -106,7 +112,8 @@ impl Disk {
         let book = recovering.finish(journal.last_sequence());
         let loader = Loader::new(journal.read_from(book.next_read())?);
         let letters = if letters.max_bytes == 0 { None } else { Some(DeadLetters::open(&directory, letters)?) };
-        let disk = Self { directory, journal, letters, min_free_percent };
+        let finished = book.finished_among(&journal.segments());
+        let disk = Self { directory, journal, letters, min_free_percent, finished };
         Ok(Opened { disk, book, loader, damaged })
     }
 
@@ -138,8 +145,6 @@ impl Disk {
             figures: Figures::default(),
         };
         let written = self.write(group, requests, begins, &mut committed);
-        // A segment must not go before the account that says what became of it is durable.
-        let written_well = written.is_ok();
         let refusal = match (&written, full) {
             (Err(error), _) => Some(refusal(error)),
             (Ok(()), full) => full,
@@ -151,9 +156,14 @@ impl Disk {
             committed.failure = Some(refusal.message.clone());
             committed.requests = group.requests.iter().map(|_| Err(refusal.clone())).collect();
         }
-        // What cannot be removed now is removed with a later group; space is all that it costs.
-        if written_well && let Err(error) = self.journal.remove_through(group.through) {
-            committed.failure.get_or_insert_with(|| describe(&error));
+        self.finished.extend_from_slice(&group.finished);
+        // Only once it is durable that nothing is left in them: else a start would miss them.
+        if written.is_ok() && group.is_synced(requests) {
+            // What cannot be removed now is removed with a later group; space is all that it costs.
+            match self.journal.remove_segments(&self.finished) {
+                Ok(()) => self.finished.clear(),
+                Err(error) => drop(committed.failure.get_or_insert_with(|| describe(&error))),
+            }
         }
         committed.figures = self.figures();
         committed
@@ -186,14 +196,7 @@ impl Disk {
             }
         }
         committed.begins = first.filter(|_| begins);
-        // An account of what was settled must not vanish with the power when the segment that it tells of has gone.
-        let waits = !requests.is_empty() || group.syncs || self.removes(group.through);
-        if waits { self.journal.sync() } else { self.journal.flush() }
-    }
-
-    /// Whether a segment goes when everything up to here can.
-    fn removes(&self, through: Sequence) -> bool {
-        self.journal.segments().windows(2).any(|pair| pair[1].0 <= through.0 + 1)
+        if group.is_synced(requests) { self.journal.sync() } else { self.journal.flush() }
     }
 
     /// Lets the next group begin a segment, so that everything before it can go.
@@ -229,6 +232,7 @@ impl Disk {
 
 fn open_journal(
     directory: &Arc<dyn Directory>,
+    segment_bytes: u64,
     extent: Extent,
 ) -> Result<(Journal, Recovering, Recovery), JournalError> {
     let mut recovering = Recovering::default();
@@ -236,7 +240,7 @@ fn open_journal(
         recovering.visit(segment, sequence, &payload);
         Ok(())
     };
-    let options = options(SEGMENT_BYTES);
+    let options = options(segment_bytes);
     let (journal, recovery) =
         Journal::open_passing_over(Arc::clone(directory), QUEUE_FOLDER, options, extent, &mut visit)?;
     Ok((journal, recovering, recovery))

@@ -11,11 +11,12 @@
 
 pub(super) mod book;
 mod commit;
-mod disk;
+pub(super) mod disk;
 mod frame;
 mod hands;
 mod letters;
 mod loader;
+pub mod look;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,7 @@ use self::hands::Tool;
 use self::loader::{LoadEnd, Loaded, Loader, Read};
 use self::stored::{Letter, Returns, Settled};
 use super::queue::Queue;
-use super::state::DiskFill;
+use super::state::DeliveryState;
 use super::{Duty, Limit, QUEUE_RETRY, Waiting};
 use crate::ack::{Ack, Outcome, Refusal};
 use crate::batch::Batch;
@@ -47,7 +48,7 @@ use crate::exporters::sending::OnFull;
 use crate::ledger::{DropReason, ExporterIndex, Ledger, RefusalReason};
 use crate::runtime::pipeline::Item;
 
-pub(crate) use self::disk::describe;
+pub(crate) use self::disk::{SEGMENT_BYTES, describe};
 pub(crate) use self::hands::Hands;
 pub(crate) use self::letters::DeadLetterLimits;
 pub(super) use self::stored::Stored;
@@ -80,6 +81,8 @@ pub(crate) struct Settings {
     /// Nothing is taken while less of the disk is free.
     pub(crate) min_free_percent: f64,
     pub(crate) dead_letters: DeadLetterLimits,
+    /// Length of the files: whole ones are removed, and the newest is read at a start.
+    pub(crate) segment_bytes: u64,
     pub(crate) hands: Hands,
 }
 
@@ -124,6 +127,8 @@ pub(crate) struct Storage {
     /// What is wrong with the disk: said when it changes.
     trouble: Option<String>,
     lost_letters: bool,
+    /// The reason of the dead letters that were last spoken of.
+    said_letter: Option<String>,
     is_closing: bool,
     /// Held as long as the queue is in use.
     _lock: Box<dyn Send + Sync>,
@@ -154,7 +159,7 @@ impl Storage {
         clock: Clock,
     ) -> Result<Self, OpenError> {
         let lock = directory.lock().map_err(|error| OpenError::Lock(describe(&error)))?;
-        let opened = Disk::open(directory, settings.min_free_percent, settings.dead_letters)?;
+        let opened = Disk::open(directory, &settings)?;
         let (exporter_id, folder) = (settings.exporter.as_str(), settings.folder.as_str());
         for reason in &opened.damaged {
             tracing::error!(exporter = exporter_id, folder, reason, "a part of the queue is damaged and passed over");
@@ -187,6 +192,7 @@ impl Storage {
             tidy_at: None,
             trouble: None,
             lost_letters: false,
+            said_letter: None,
             is_closing: false,
             _lock: lock,
         })
@@ -199,18 +205,9 @@ impl Storage {
         used
     }
 
-    /// For the page and the metrics.
-    pub(super) fn fill(&self) -> DiskFill {
-        let Size { requests, items, bytes } = self.book.total();
-        DiskFill {
-            folder: self.settings.folder.clone(),
-            requests,
-            items,
-            request_bytes: bytes,
-            file_bytes: self.figures.queue_bytes,
-            dead_letters: self.figures.letters,
-            dead_letter_bytes: self.figures.letter_bytes,
-        }
+    /// Says what is on disk, for the page and the metrics.
+    pub(super) fn tell(&self, state: &DeliveryState) {
+        state.set_disk(&self.settings.folder, self.book.total(), self.figures);
     }
 
     /// Bytes of requests in memory.

@@ -63,6 +63,11 @@ impl Stored {
         self.settle(self.items, reason, None);
     }
 
+    /// It is lost, but for so many items, which the back end has.
+    pub(in crate::runtime::delivery) fn dropped_but(self, delivered: u64, reason: DropReason) {
+        self.settle(self.items.saturating_sub(delivered), reason, None);
+    }
+
     /// The back end refused it for good; whether it is kept as a dead letter.
     pub(in crate::runtime::delivery) fn refused(self, batch: &Batch, reason: &str) -> bool {
         let keeps = self.returns.keeps_letters;

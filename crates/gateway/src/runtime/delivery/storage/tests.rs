@@ -99,6 +99,7 @@ fn storage_settings() -> Settings {
         folder: "a disk in memory".to_owned(),
         min_free_percent: 0.0,
         dead_letters,
+        segment_bytes: 32 << 20,
         hands: Hands::Inline,
     }
 }
@@ -366,15 +367,19 @@ async fn damage_costs_what_is_damaged_and_is_counted() {
     }
 }
 
+/// Each long request fills a segment.
+fn short_segments() -> Settings {
+    Settings { segment_bytes: 20_000, ..storage_settings() }
+}
+
 /// What senders were told in a life, by the number of the first span.
 type Told = BTreeMap<u64, (u64, bool)>;
 
 /// A scripted life: the disk fails at some point of it. Returns what was accepted.
 async fn scripted(disk: &FaultyDirectory, settings: DeliverySettings) -> (Told, BTreeMap<u64, u32>) {
     let mut told = Told::new();
-    let Ok(mut life) = Life::begin(Arc::new(disk.clone()), settings, Mood::Busy) else {
-        return (told, BTreeMap::new());
-    };
+    let begun = Life::begin_with(Arc::new(disk.clone()), settings, Mood::Busy, short_segments(), 8 << 20);
+    let Ok(mut life) = begun else { return (told, BTreeMap::new()) };
     let mut sent = Vec::new();
     for step in 0..12_u64 {
         let first = life.next;
@@ -419,7 +424,8 @@ async fn no_accepted_span_is_lost_when_the_power_fails_in_any_operation() {
                 let (told, first) = scripted(&disk, settings()).await;
                 let left = disk.power_off(survival);
                 let what = format!("power fails in operation {at}, {survival:?} survives");
-                let life = Life::begin(directory(&left), settings(), Mood::Takes).expect("a power loss is no damage");
+                let life = Life::begin_with(directory(&left), settings(), Mood::Takes, short_segments(), 8 << 20);
+                let life = life.expect("a power loss is no damage");
                 life.drain().await;
                 let second = life.taken();
                 let account = life.finish().await;
@@ -442,11 +448,28 @@ async fn no_accepted_span_is_lost_when_any_operation_fails() {
         let (told, first) = scripted(&disk, settings(1000, Sizer::Requests)).await;
         let what = format!("operations from {at} on fail");
         let left = disk.kill();
-        let life = Life::begin(directory(&left), settings(1000, Sizer::Requests), Mood::Takes).expect("it opens");
+        let settings = settings(1000, Sizer::Requests);
+        let life = Life::begin_with(directory(&left), settings, Mood::Takes, short_segments(), 8 << 20);
+        let life = life.expect("it opens");
         life.drain().await;
         let second = life.taken();
         let account = life.finish().await;
         assert_eq!(account.dropped.total(), 0, "{what}: {account:?}");
         assert_eq!(missing(&told, [&first, &second]), [0; 0], "{what}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn segments_go_when_nothing_is_left_in_them() {
+    let disk = MemoryDirectory::new();
+    let settings = settings(1000, Sizer::Requests);
+    let life = Life::begin_with(directory(&disk), settings, Mood::Takes, short_segments(), 8 << 20);
+    let mut life = life.expect("it opens");
+    for _ in 0..20 {
+        assert_eq!(life.send(1, 30_000).await.try_recv(), Ok(Outcome::Delivered));
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let segments = disk.list("queue").expect("it is there").len();
+        assert!(segments <= 3, "{segments} segments are left");
+    }
+    assert_eq!(life.finish().await.delivered, 20);
 }

@@ -50,9 +50,9 @@ fn what_is_kept_needs_no_reading_and_what_is_not_waits_on_disk() {
     assert!(!book.read_request(Sequence(3), ONE, UnixNanos(8)), "it is here already");
     book.settle(Sequence(3));
     book.settle(Sequence(3));
-    assert_eq!(book.through(), Sequence(1), "the one before is on its way");
+    assert_eq!(book.take_finished(), [], "the newest segment stays");
     book.settle(Sequence(2));
-    assert_eq!((book.through(), book.total()), (Sequence(3), size(1)));
+    assert_eq!(book.total(), size(1));
     assert!(book.read_request(Sequence(4), ONE, UnixNanos(9)) && book.is_caught_up());
     assert_eq!(book.take_lost(), Size::default());
 }
@@ -84,7 +84,7 @@ fn a_record_and_a_state_bring_back_the_book() {
 
     // A new segment begins with the state: the first is not needed any more.
     book.settle(Sequence(2));
-    assert_eq!(book.through(), Sequence(2));
+    assert_eq!(book.take_finished(), []);
     let state = vec![(7, 7, Bytes::from(book.state().encode_state())), (7, 8, request(40))];
     let recovering = recover(&state);
     assert!(recovering.is_complete(&[Sequence(1), Sequence(7)]));
@@ -116,4 +116,26 @@ fn what_cannot_be_read_is_lost_once() {
     book.settle(Sequence(2));
     book.settle(Sequence(5));
     assert_eq!(book.total().items, 0);
+}
+
+#[test]
+fn one_request_does_not_keep_the_segments_behind_it() {
+    let mut book = empty();
+    book.appended(Sequence(2), ONE, UnixNanos(7), true);
+    for first in [3, 5, 7] {
+        book.begin_segment(Sequence(first));
+        book.appended_account(Sequence(first));
+        book.appended(Sequence(first + 1), ONE, UnixNanos(7), true);
+    }
+    book.settle(Sequence(4));
+    assert_eq!(book.take_finished(), [Sequence(3)]);
+    let state = Bytes::from(book.state().encode_state());
+    book.settle(Sequence(2));
+    book.settle(Sequence(6));
+    assert_eq!(book.take_finished(), [Sequence(1), Sequence(5)]);
+    let mut recovering = Recovering::default();
+    recovering.visit(Sequence(9), Sequence(9), &state);
+    assert!(recovering.is_complete(&[1, 3, 5, 7, 9].map(Sequence)), "it is finished, though not removed");
+    assert!(recovering.is_complete(&[1, 5, 7, 9].map(Sequence)));
+    assert_eq!(recovering.finish(Sequence(9)).total(), size(3));
 }
