@@ -170,12 +170,12 @@ impl Ack {
         self.take_over().delivered(rejected_spans);
     }
 
-    /// The back end has so many spans of the copy; its sender hears that it has not, and may send all of it again.
-    pub(crate) fn settle_partly(mut self, delivered: u64, refusal: Refusal) {
+    /// The back end has a part of the copy, but for so many spans that it rejected for good. What becomes of the rest,
+    /// and with it what the sender hears, is not settled.
+    pub(crate) fn settle_part(&mut self, spans: u64, rejected: u64) {
         let Place::Exporter(exporter) = self.place else { unreachable!("only exporters deliver") };
-        self.settled = true;
-        self.shared.ledger.partly_delivered(exporter, self.spans, delivered.min(self.spans), refusal.reason);
-        self.shared.settle(Outcome::Refused(refusal));
+        self.shared.ledger.exported(exporter, spans, rejected, DropReason::RejectedByBackend);
+        self.spans -= spans;
     }
 
     /// Settles this copy.
@@ -215,10 +215,10 @@ impl Taken {
         self.ledger.exported(self.exporter, self.spans, rejected_spans.min(self.spans), DropReason::RejectedByBackend);
     }
 
-    /// They are lost, but for so many, which the back end has.
-    pub(crate) fn dropped_but(mut self, delivered: u64, reason: DropReason) {
-        self.is_settled = true;
-        self.ledger.exported(self.exporter, self.spans, self.spans.saturating_sub(delivered), reason);
+    /// The back end has a part of them, but for so many that it rejected for good.
+    pub(crate) fn settle_part(&mut self, spans: u64, rejected: u64) {
+        self.ledger.exported(self.exporter, spans, rejected, DropReason::RejectedByBackend);
+        self.spans -= spans;
     }
 
     /// They are lost.

@@ -3,7 +3,7 @@
 //!
 //! - receiver: `received = accepted + rejected + refused(reason) + pending`
 //! - pipeline: `in = filtered + sampled_out + dropped(reason) + refused(reason) + out + held`
-//! - exporter: `enqueued + recovered = delivered + dropped(reason) + refused(reason) + queued`
+//! - exporter: `enqueued + recovered + repeated = delivered + dropped(reason) + refused(reason) + queued`
 //!
 //! *Refused* spans were turned away before their sender was told "accepted": the sender still has them. *Dropped*
 //! spans are lost, by a limit that somebody wrote down or by a back end's decision.
@@ -179,6 +179,8 @@ pub struct ExporterAccount {
     pub enqueued: u64,
     /// Found on disk at start.
     pub recovered: u64,
+    /// Delivered as a part of a request that is sent again as a whole, because it was not delivered to its end.
+    pub repeated: u64,
     /// Taken by the back end.
     pub delivered: u64,
     /// Lost.
@@ -211,7 +213,18 @@ impl PipelineAccount {
 impl ExporterAccount {
     const fn new(id: String, signal: Signal) -> Self {
         let (dropped, refused) = (ByReason::NONE, ByReason::NONE);
-        Self { id, signal, enqueued: 0, recovered: 0, delivered: 0, dropped, refused, queued: 0, stored: 0 }
+        Self {
+            id,
+            signal,
+            enqueued: 0,
+            recovered: 0,
+            repeated: 0,
+            delivered: 0,
+            dropped,
+            refused,
+            queued: 0,
+            stored: 0,
+        }
     }
 }
 
@@ -401,6 +414,14 @@ impl Ledger {
         account.dropped.add(DropReason::StorageCorrupt as usize, missing);
     }
 
+    /// Spans that left as a part of a request are sent again with the whole, which is on disk.
+    pub(crate) fn repeated(&self, exporter: ExporterIndex, spans: u64) {
+        let account = &mut self.lock().exporters[exporter.0];
+        account.repeated += spans;
+        account.queued += spans;
+        account.stored += spans;
+    }
+
     /// Spans that are queued are on disk now.
     pub(crate) fn stored(&self, exporter: ExporterIndex, spans: u64) {
         self.lock().exporters[exporter.0].stored += spans;
@@ -473,7 +494,7 @@ impl Snapshot {
         }
         for e in &self.exporters {
             let sum = e.delivered + e.dropped.total() + e.refused.total() + e.queued;
-            check("exporter", &e.id, e.enqueued + e.recovered, sum);
+            check("exporter", &e.id, e.enqueued + e.recovered + e.repeated, sum);
         }
         found
     }
@@ -504,7 +525,7 @@ impl Snapshot {
         });
         let exporters = self.exporters.iter().map(|e| {
             json!({
-                "id": e.id, "signal": e.signal.name(), "enqueued": e.enqueued, "recovered": e.recovered, "delivered": e.delivered,
+                "id": e.id, "signal": e.signal.name(), "enqueued": e.enqueued, "recovered": e.recovered, "repeated": e.repeated, "delivered": e.delivered,
                 "dropped": dropped_json(&e.dropped), "refused": refused_json(&e.refused), "queued": e.queued,
                 "on_disk": e.stored,
             })

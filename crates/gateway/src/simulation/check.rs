@@ -1,7 +1,7 @@
 //! What must hold: at every moment of rest, and at the end.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -118,6 +118,8 @@ pub(super) struct Checks {
     killed: bool,
     /// Something may be sent twice: a life did not end in order, or a disk did not record what was delivered.
     may_repeat: bool,
+    /// Exporters that sent requests in parts, not to their ends, and said so.
+    repeated: BTreeSet<usize>,
 }
 
 impl Checks {
@@ -163,6 +165,9 @@ impl Checks {
             log::fail(|| format!("{account:?}: the back end took {taken} spans but for {rejected}"));
         }
         let before = self.stored.insert(index, account.stored).unwrap_or(0);
+        if account.repeated > 0 {
+            self.repeated.insert(index);
+        }
         let is_exact = !self.may_repeat;
         if account.recovered < before || is_exact && account.recovered != before {
             log::fail(|| format!("{account:?}: {before} spans were on disk"));
@@ -187,7 +192,7 @@ impl Checks {
         for (index, backend) in world.backends.iter().enumerate() {
             let described = world.described(index);
             let state = backend.state();
-            let may_repeat = described.stored && self.may_repeat;
+            let may_repeat = described.stored && (self.may_repeat || self.repeated.contains(&index));
             let lost = routes.check(ExporterIndex(index), &state.delivered, described, may_repeat, &sent);
             let (dropped, rejected) = (self.dropped[&index], self.rejected[&index]);
             // What waited in memory is lost with the process that is killed.

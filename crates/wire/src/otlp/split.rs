@@ -64,6 +64,19 @@ fn added(span: &SpanInBatch<'_>, last: Option<&SpanInBatch<'_>>) -> usize {
     bytes
 }
 
+/// At least as many bytes as [`part`] will have.
+#[must_use]
+pub fn length(batch: &TraceBatch, spans: Range<usize>) -> usize {
+    let mut length = 0;
+    let mut last: Option<SpanInBatch<'_>> = None;
+    for index in spans {
+        let span = batch.span(index);
+        length += added(&span, last.as_ref());
+        last = Some(span);
+    }
+    length
+}
+
 /// The spans of a range, which a request of its own holds.
 ///
 /// # Panics
@@ -164,6 +177,7 @@ mod tests {
                     Longest::Spans(spans) => range.len() <= spans,
                     Longest::Bytes(longest) => bytes.len() <= longest || range.len() == 1,
                 };
+                assert!(bytes.len() <= length(&batch, range.clone()));
                 assert!(is_short && !range.is_empty(), "{longest:?}: {range:?} has {} bytes", bytes.len());
                 found.extend(spans(&ExportTraceServiceRequest::decode(bytes.as_slice()).expect("it is a request")));
             }

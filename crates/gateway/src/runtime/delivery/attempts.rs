@@ -13,15 +13,28 @@ use tokio::time::Instant;
 use super::retry::{Retry, Scatter, Wait};
 use super::state::DeliveryState;
 use super::{End, Waiting};
+use crate::ack::Refusal;
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::exporters::sending::{RetryConfig, Sizer};
 use crate::exporters::{Exported, Exporter};
+use crate::ledger::RefusalReason;
 use crate::net::stop::Stop;
 
 /// When to ask again for memory.
 const MEMORY_RETRY: Duration = Duration::from_millis(10);
+/// How often it is asked for.
+const MEMORY_ATTEMPTS: u32 = 1_000;
+
+/// A part of a batch.
+enum Part {
+    Part(Batch),
+    /// There is no memory for a part.
+    Whole,
+    /// There is no time left.
+    Stopped,
+}
 
 /// What a delivery on its way needs.
 #[derive(Clone)]
@@ -58,18 +71,20 @@ impl Delivery {
                     }
                     return;
                 }
-                end @ (End::GaveUp(_) | End::GaveUpAfter { .. } | End::Stopped) => {
+                end @ (End::GaveUp(_) | End::Stopped) => {
                     group.into_iter().for_each(|waiting| waiting.settle(end.clone()));
                     return;
                 }
             }
         }
         for waiting in group {
-            let end = match self.parts(&waiting.batch) {
-                Some(parts) => self.attempt_parts(&waiting.batch, parts).await,
-                None => self.attempt(waiting.batch.clone()).await,
-            };
-            waiting.settle(end);
+            match self.parts(&waiting.batch) {
+                Some(parts) => self.deliver_parts(waiting, parts).await,
+                None => {
+                    let end = self.attempt(waiting.batch.clone()).await;
+                    waiting.settle(end);
+                }
+            }
         }
     }
 
@@ -86,48 +101,51 @@ impl Delivery {
     }
 
     /// Delivers one batch in parts, one after the other.
-    async fn attempt_parts(&self, batch: &Batch, parts: Vec<Range<usize>>) -> End {
-        let (mut delivered, mut rejected) = (0, 0);
+    async fn deliver_parts(&self, mut waiting: Waiting, parts: Vec<Range<usize>>) {
         let mut refusal = None;
         for spans in parts {
             let items = spans.len() as u64;
-            let Some(part) = self.part(batch, spans).await else { return End::Stopped };
-            match self.attempt(part).await {
-                End::Delivered { rejected_spans } => {
-                    delivered += items - rejected_spans.min(items);
-                    rejected += rejected_spans.min(items);
+            let part = match self.part(&waiting.batch, &spans).await {
+                Part::Part(part) => part,
+                Part::Stopped => return waiting.settle(End::Stopped),
+                Part::Whole if spans.start == 0 => {
+                    let end = self.attempt(waiting.batch.clone()).await;
+                    return waiting.settle(end);
                 }
+                Part::Whole => {
+                    let message = "there was no memory to send a part of the request";
+                    let refusal = Refusal::retry(RefusalReason::MemoryLimit, message, MEMORY_RETRY);
+                    return waiting.settle(End::GaveUp(refusal));
+                }
+            };
+            match self.attempt(part).await {
+                End::Delivered { rejected_spans } => waiting.settle_part(items, rejected_spans.min(items)),
                 End::Rejected(reason) => {
-                    rejected += items;
+                    waiting.reject_part(items, &reason);
                     refusal = Some(reason);
                 }
-                End::GaveUp(reason) | End::GaveUpAfter { refusal: reason, .. } => {
-                    return End::GaveUpAfter { delivered, refusal: reason };
-                }
-                End::Stopped => return End::Stopped,
+                end @ (End::GaveUp(_) | End::Stopped) => return waiting.settle(end),
             }
         }
-        match refusal {
-            Some(refusal) if delivered == 0 => End::Rejected(refusal),
-            _ => End::Delivered { rejected_spans: rejected },
-        }
+        waiting.end_parts(refusal);
     }
 
-    /// A part, as soon as there is memory for it; `None`: there is no time left.
-    async fn part(&self, batch: &Batch, spans: Range<usize>) -> Option<Batch> {
-        let traces = batch.traces()?;
-        loop {
-            // A part is never longer than the whole.
-            if let Ok(mut reservation) = self.budget.try_reserve(batch.bytes().len() as u64) {
-                let part = split::part(traces, spans.clone());
-                let is_paid = reservation.resize((part.capacity() as u64).min(reservation.bytes()));
-                debug_assert!(is_paid.is_ok(), "it only gets smaller");
-                return TraceBatch::from_trusted(part.into()).ok().map(|traces| Batch::new(traces, reservation));
+    /// A part, as soon as there is memory for it. Where there is none for long, because the whole takes it, the whole.
+    async fn part(&self, batch: &Batch, spans: &Range<usize>) -> Part {
+        let Some(traces) = batch.traces() else { return Part::Whole };
+        let length = split::length(traces, spans.clone()) as u64;
+        for _ in 0..MEMORY_ATTEMPTS {
+            if let Ok(reservation) = self.budget.try_reserve(length) {
+                let mut part = split::part(traces, spans.clone());
+                part.shrink_to_fit();
+                let part = TraceBatch::from_trusted(part.into());
+                return part.map_or(Part::Whole, |traces| Part::Part(Batch::new(traces, reservation)));
             }
             if self.is_stopped_within(MEMORY_RETRY).await {
-                return None;
+                return Part::Stopped;
             }
         }
+        Part::Whole
     }
 
     /// Tries until it is delivered, refused for good, or the time is over.

@@ -166,11 +166,6 @@ enum End {
     },
     Rejected(Refusal),
     GaveUp(Refusal),
-    /// Of a request that was sent in parts, so many spans were delivered.
-    GaveUpAfter {
-        delivered: u64,
-        refusal: Refusal,
-    },
     /// There is no time for more of them; what is on disk stays there.
     Stopped,
 }
@@ -200,17 +195,39 @@ impl Waiting {
                 say_gave_up(&refusal);
                 stored.dropped(DropReason::RetryTimeout);
             }
-            (Duty::Held(ack), End::GaveUpAfter { delivered, refusal }) => ack.settle_partly(delivered, refusal),
-            (Duty::Taken(taken), End::GaveUpAfter { delivered, refusal }) => {
-                say_gave_up(&refusal);
-                taken.dropped_but(delivered, DropReason::RetryTimeout);
-            }
-            (Duty::Stored(stored), End::GaveUpAfter { delivered, refusal }) => {
-                say_gave_up(&refusal);
-                stored.dropped_but(delivered, DropReason::RetryTimeout);
-            }
             // Dropping them unsettled says it.
             (Duty::Held(_) | Duty::Taken(_) | Duty::Stored(_), End::Stopped) => {}
+        }
+    }
+}
+
+/// A batch that is sent in parts: each is accounted for as soon as it is known what became of it, so that what is cut off
+/// in the middle is counted as what it is.
+impl Waiting {
+    /// So many items are delivered, but for `rejected` of them.
+    fn settle_part(&mut self, items: u64, rejected: u64) {
+        match &mut self.duty {
+            Duty::Held(ack) => ack.settle_part(items, rejected),
+            Duty::Taken(taken) => taken.settle_part(items, rejected),
+            Duty::Stored(stored) => stored.settle_part(items, rejected),
+        }
+    }
+
+    /// So many items are refused for good. Who waits for the answer keeps them.
+    fn reject_part(&mut self, items: u64, refusal: &Refusal) {
+        match &mut self.duty {
+            Duty::Held(_) => return,
+            Duty::Taken(taken) => taken.settle_part(items, items),
+            Duty::Stored(stored) => stored.settle_part(items, items),
+        }
+        say_rejected(refusal, false);
+    }
+
+    /// Every part is settled; `refusal` is why one was refused for good.
+    fn end_parts(self, refusal: Option<Refusal>) {
+        match (&self.duty, refusal) {
+            (Duty::Held(_), Some(refusal)) => self.settle(End::Rejected(refusal)),
+            _ => self.settle(End::Delivered { rejected_spans: 0 }),
         }
     }
 }

@@ -419,7 +419,7 @@ impl Storage {
         taken: UnixNanos,
         now: Instant,
     ) {
-        let stored = Stored { returns: Arc::clone(&self.returns), sequence, items: size.items, taken };
+        let stored = Stored::new(Arc::clone(&self.returns), sequence, size.items, taken);
         queue.push(Waiting { batch, duty: Duty::Stored(stored), since: now, taken, room: None });
     }
 }

@@ -46,30 +46,50 @@ impl Returns {
 /// The duty for a request that is on disk. Dropped unsettled it stays there, and is delivered after the next start.
 #[derive(Debug)]
 pub(in crate::runtime::delivery) struct Stored {
-    pub(super) returns: Arc<Returns>,
-    pub(super) sequence: Sequence,
-    pub(super) items: u64,
-    pub(super) taken: UnixNanos,
+    returns: Arc<Returns>,
+    sequence: Sequence,
+    items: u64,
+    taken: UnixNanos,
+    /// Items of parts that are settled.
+    settled: u64,
+    is_settled: bool,
+}
+
+/// What was sent in parts and not to its end is whole on disk: the parts wait again.
+impl Drop for Stored {
+    fn drop(&mut self) {
+        if !self.is_settled && self.settled > 0 {
+            self.returns.ledger.repeated(self.returns.exporter, self.settled);
+        }
+    }
 }
 
 impl Stored {
+    /// Nothing of it is settled.
+    pub(super) const fn new(returns: Arc<Returns>, sequence: Sequence, items: u64, taken: UnixNanos) -> Self {
+        Self { returns, sequence, items, taken, settled: 0, is_settled: false }
+    }
+
     /// The back end has it, but for so many items that it rejected for good.
-    pub(in crate::runtime::delivery) fn delivered(self, rejected: u64) {
+    pub(in crate::runtime::delivery) fn delivered(mut self, rejected: u64) {
         self.settle(rejected, DropReason::RejectedByBackend, None);
     }
 
     /// It is lost.
-    pub(in crate::runtime::delivery) fn dropped(self, reason: DropReason) {
+    pub(in crate::runtime::delivery) fn dropped(mut self, reason: DropReason) {
         self.settle(self.items, reason, None);
     }
 
-    /// It is lost, but for so many items, which the back end has.
-    pub(in crate::runtime::delivery) fn dropped_but(self, delivered: u64, reason: DropReason) {
-        self.settle(self.items.saturating_sub(delivered), reason, None);
+    /// A part of it is delivered, but for `rejected` items. On disk it stays whole until all of it is settled.
+    pub(in crate::runtime::delivery) fn settle_part(&mut self, items: u64, rejected: u64) {
+        let Returns { ledger, exporter, .. } = self.returns.as_ref();
+        ledger.exported_from_disk(*exporter, items, rejected, DropReason::RejectedByBackend);
+        self.items -= items;
+        self.settled += items;
     }
 
     /// The back end refused it for good; whether it is kept as a dead letter.
-    pub(in crate::runtime::delivery) fn refused(self, batch: &Batch, reason: &str) -> bool {
+    pub(in crate::runtime::delivery) fn refused(mut self, batch: &Batch, reason: &str) -> bool {
         let keeps = self.returns.keeps_letters;
         let letter = keeps.then(|| {
             let letter = DeadLetter {
@@ -86,7 +106,8 @@ impl Stored {
         keeps
     }
 
-    fn settle(&self, dropped: u64, reason: DropReason, letter: Option<Letter>) {
+    fn settle(&mut self, dropped: u64, reason: DropReason, letter: Option<Letter>) {
+        self.is_settled = true;
         let returns = &self.returns;
         returns.ledger.exported_from_disk(returns.exporter, self.items, dropped.min(self.items), reason);
         let settled = Settled { sequence: self.sequence, letter };
