@@ -24,6 +24,8 @@ use crate::runtime::pipeline::Item;
 
 /// Room for what edits add, at first; more is paid for when it is known.
 const GROWTH_BYTES: usize = 1 << 10;
+/// … and a share of the batch, so that an attribute more for each span does not move it all.
+const GROWTH_DIVISOR: usize = 8;
 
 /// One stateless processor.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Fused {
     /// The batch after all stages, and what they removed.
     fn edited(&self, batch: &Batch) -> Result<(Option<Batch>, Edited), Refusal> {
         let payload = batch.payload();
-        let length = payload.bytes().len() + GROWTH_BYTES;
+        let length = payload.bytes().len() + payload.bytes().len() / GROWTH_DIVISOR + GROWTH_BYTES;
         let mut reservation = self.budget.try_reserve(length as u64).map_err(|Exhausted| Refusal::memory_limit())?;
         let mut pass = Pass { stages: &self.stages, client: batch.client().map(Arc::as_ref) };
         let mut edited = edit(payload, Vec::with_capacity(length), &mut pass);

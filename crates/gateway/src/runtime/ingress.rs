@@ -25,7 +25,7 @@ use crate::tasks;
 const BUSY_RETRY: Duration = Duration::from_millis(500);
 
 /// Requests shorter than this are validated in less than half a millisecond, on the connection's thread.
-const INLINE_BYTES: usize = 512 << 10;
+const INLINE_BYTES: usize = 1 << 20;
 
 /// The ways into the pipelines of one receiver: one for each signal that it takes.
 #[derive(Clone, Debug)]

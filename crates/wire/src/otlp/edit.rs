@@ -277,13 +277,28 @@ impl<'a> SpanEdits<'a> {
     }
 
     fn write(&mut self, out: &mut Vec<u8>) {
-        for (field, whole) in RawFields::new(self.span.bytes) {
-            match (field.number, field.value) {
-                (field::span::ATTRIBUTES, FieldValue::Bytes(pair)) => self.attributes.write_field(out, pair, whole),
-                (field::span::TRACE_STATE, _) if self.trace_state.is_some() => {}
-                _ => out.extend_from_slice(whole),
+        let bytes = self.span.bytes;
+        let mut reader = Reader::new(bytes);
+        // What is not touched is copied in long runs.
+        let mut untouched = 0;
+        loop {
+            let start = reader.position();
+            let Ok(Some(field)) = reader.field() else { break };
+            let change = match (field.number, field.value) {
+                (field::span::ATTRIBUTES, FieldValue::Bytes(pair)) => match self.attributes.change_of(pair) {
+                    Some(change) => Some(change),
+                    None => continue,
+                },
+                (field::span::TRACE_STATE, _) if self.trace_state.is_some() => None,
+                _ => continue,
+            };
+            out.extend_from_slice(&bytes[untouched..start]);
+            untouched = reader.position();
+            if let Some(change) = change {
+                self.attributes.write_change(out, change);
             }
         }
+        out.extend_from_slice(&bytes[untouched..]);
         if let Some(trace_state) = &self.trace_state
             && !trace_state.is_empty()
         {
@@ -390,11 +405,24 @@ impl<'a> AttributeEdits<'a> {
 
     /// Writes what became of one attribute of the original.
     fn write_field(&mut self, out: &mut Vec<u8>, pair: &[u8], whole: &[u8]) {
-        let key = KeyValue::decode(pair).key;
-        match self.changes.iter_mut().find(|change| change.key == key) {
+        match self.change_of(pair) {
             None => out.extend_from_slice(whole),
-            Some(change) => change.write(out, self.number, &self.values),
+            Some(change) => self.write_change(out, change),
         }
+    }
+
+    /// Which change the attribute in `pair` has.
+    #[inline]
+    fn change_of(&self, pair: &[u8]) -> Option<usize> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        let key = KeyValue::key_of(pair);
+        self.changes.iter().position(|change| change.key.as_bytes() == key)
+    }
+
+    fn write_change(&mut self, out: &mut Vec<u8>, change: usize) {
+        self.changes[change].write(out, self.number, &self.values);
     }
 
     /// Writes what was not in the original.

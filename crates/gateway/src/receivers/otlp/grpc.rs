@@ -43,7 +43,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// … on all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Large frames: fewer of them for a large message.
-const MAX_FRAME_BYTES: u32 = 256 << 10;
+const MAX_FRAME_BYTES: u32 = 64 << 10;
 /// Header list of a request; OTLP clients send a few hundred bytes.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// How often to ping if the configuration does not say (grpc-go's default).

@@ -40,6 +40,21 @@ impl<'a> KeyValue<'a> {
         }
         pair
     }
+
+    /// The key's bytes in the `KeyValue` message in `bytes`; nothing else of it is looked at if it has the usual form.
+    #[inline]
+    pub(in crate::otlp) fn key_of(bytes: &'a [u8]) -> &'a [u8] {
+        if let Some((key, rest)) = split_delimited(bytes, delimited_tag(field::key_value::KEY))
+            && split_delimited(rest, delimited_tag(field::key_value::VALUE)).is_some_and(|(_, end)| end.is_empty())
+        {
+            return key;
+        }
+        let keys = Fields::new(bytes).filter_map(|field| match field.value {
+            FieldValue::Bytes(key) if field.number == field::key_value::KEY => Some(key),
+            _ => None,
+        });
+        keys.last().unwrap_or_default()
+    }
 }
 
 /// Key and value alike; unknown fields do not count.
@@ -52,18 +67,7 @@ impl PartialEq for KeyValue<'_> {
 /// The value of the first `KeyValue` called `key` among the fields `number` of `message`. Compares the key's bytes
 /// before anything is decoded.
 pub(in crate::otlp) fn find<'a>(message: &'a [u8], number: u32, key: &str) -> Option<AnyValue<'a>> {
-    let is_called_key = |pair: &&[u8]| {
-        if let Some((found, rest)) = split_delimited(pair, delimited_tag(field::key_value::KEY))
-            && split_delimited(rest, delimited_tag(field::key_value::VALUE)).is_some_and(|(_, end)| end.is_empty())
-        {
-            return found == key.as_bytes();
-        }
-        let keys = Fields::new(pair).filter(|field| field.number == field::key_value::KEY);
-        match keys.last() {
-            Some(field) => field.value == FieldValue::Bytes(key.as_bytes()),
-            None => key.is_empty(),
-        }
-    };
+    let is_called_key = |pair: &&[u8]| KeyValue::key_of(pair) == key.as_bytes();
     repeated(message, number).find(is_called_key).map(|pair| KeyValue::decode(pair).value)
 }
 
