@@ -4,9 +4,21 @@ use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Buffers up to this length are taken from memory that the process has, not mapped and unmapped each time: as long as
+/// the longest gRPC message of the default configuration.
+const KEPT_BYTES: usize = 4 << 20;
+
 /// Starts the runtime with a worker for each core.
 pub(crate) fn start() -> anyhow::Result<Runtime> {
+    keep_buffers();
     Builder::new_multi_thread().enable_all().thread_name("rootspan").build().context("the runtime cannot start")
+}
+
+/// glibc maps what is longer than 128 KiB until a mapped block is freed, then keeps blocks of that length, and gives
+/// memory back only from twice that length on (mallopt(3), `M_MMAP_THRESHOLD`). One block, never written to, does it;
+/// without it every request's buffers are zeroed by the kernel page by page.
+fn keep_buffers() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT_BYTES)));
 }
 
 /// SIGTERM and SIGINT. From [`StopSignal::listen`] on they no longer end the process by themselves, so that one that comes

@@ -1,6 +1,7 @@
 //! Decompression under the byte budget. The output grows only as far as it is reserved and never beyond the limit of
 //! the protocol, so a compression bomb costs no more than the largest honest request.
 
+use std::cell::RefCell;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -143,6 +144,8 @@ const SNAPPY_STREAM: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 const LZ4_FRAME: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
 /// Header (10) and trailer (8) of gzip (RFC 1952, section 2.3).
 const MIN_GZIP_BYTES: usize = 18;
+/// Spans compress to a twentieth at best; a claim beyond this is taken at its word only as far as it is kept.
+const MAX_PLAUSIBLE_ZSTD_RATIO: usize = 64;
 /// Largest zstd window that is accepted: the decoder allocates it whatever the output is (8 MiB is what RFC 8878,
 /// section 3.1.1.1.2, asks decoders to support).
 const MAX_ZSTD_WINDOW_LOG: u32 = 23;
@@ -257,6 +260,9 @@ fn unzstd(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer
     if window_bytes > 1 << MAX_ZSTD_WINDOW_LOG {
         return Err(DecompressError::Corrupt(LARGE_WINDOW));
     }
+    if let Some(output) = unzstd_at_once(input, limit, budget)? {
+        return Ok(output);
+    }
     let window_log = window_bytes.max(1).next_power_of_two().ilog2().max(MIN_ZSTD_WINDOW_LOG);
     // Many small bodies that each ask for a large window would otherwise cost memory that nobody reserved.
     let _window = budget.try_reserve(1 << window_log)?;
@@ -264,6 +270,31 @@ fn unzstd(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<PaidBuffer
     decoder.window_log_max(window_log).map_err(|error| corrupt(&error))?;
     // Spans compress to a fifth or less.
     read_all(decoder, input.len().saturating_mul(5), limit, budget)
+}
+
+thread_local! {
+    /// Its tables are worth keeping; they take 160 KB on each of the few threads that decompress.
+    static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// A frame whose header says how long its content is goes straight into a buffer of that length. `None` if it does not
+/// say, claims more than spans ever do, or does not keep its word: then by streaming.
+fn unzstd_at_once(input: &[u8], limit: usize, budget: &Arc<Budget>) -> Result<Option<PaidBuffer>, DecompressError> {
+    let claim = zstd::zstd_safe::get_frame_content_size(input).ok().flatten();
+    let Some(length) = claim.and_then(|length| usize::try_from(length).ok()) else { return Ok(None) };
+    if length > limit || length / MAX_PLAUSIBLE_ZSTD_RATIO > input.len() {
+        return Ok(None);
+    }
+    let mut output = PaidBuffer::with_capacity(budget, length)?;
+    output.resize(length)?;
+    let written = ZSTD.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        decompressor.decompress_to_buffer(input, output.bytes_mut()).ok()
+    });
+    Ok((written == Some(length)).then_some(output))
 }
 
 /// A frame, or a skippable one, begins (RFC 8878, sections 3.1.1 and 3.1.2).
