@@ -5,6 +5,7 @@
 
 mod bench;
 mod browser;
+mod collector;
 mod demo;
 mod dist;
 mod fuzz;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   test [STAGE…]  every check and test; with names, only those stages
   fuzz [TARGET] [--seconds N] [--seed N]
                  every decoder on bytes that nobody meant; without arguments, 10 s for each
+  test --collector  rootspan beside the real OpenTelemetry Collector: --otelcol PATH, or it is built (minutes; needs Go)
   tidy           structure: file lengths, crate directions, documents that must be true
   reference      print docs/reference/configuration.md anew
   bench          measure the store on a million spans and print the table of docs/benchmarks.md
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("demo") => demo::run(&rest),
+        Some("test") if rest.first().is_some_and(|what| what == "--collector") => collector::test(&rest[1..]),
         Some("test") => test::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("tidy") => tidy::run(),

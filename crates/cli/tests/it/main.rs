@@ -12,6 +12,7 @@ mod wait;
 
 mod bad_input;
 mod bombs;
+mod collector;
 mod config;
 mod demo;
 mod doors;

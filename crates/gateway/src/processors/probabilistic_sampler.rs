@@ -30,11 +30,11 @@ config! {
     pub struct SamplerConfig {
         /// The share; 100 and more keeps everything.
         sampling_percentage: f64 = "0" [percent],
-        /// The collector's seed; setting it chooses the mode `hash_seed`.
+        /// The seed of the mode `hash_seed`.
         hash_seed: u32 = "0",
-        /// `proportional`: the share of what comes; `equalizing`: the share of what there was; `hash_seed`: the older
-        /// way of the collector. Default `proportional`.
-        mode: Option<SamplerMode>,
+        /// `proportional`: the share of what comes; `equalizing`: the share of what there was; `hash_seed`: the
+        /// collector's own way, and its default.
+        mode: SamplerMode = "hash_seed",
         /// Hexadecimal digits of the threshold, 1 to 14.
         sampling_precision: u32 = "4",
         /// Whether spans with contradictory sampling information are left out.
@@ -109,14 +109,13 @@ enum Mode {
 
 impl Sampler {
     pub(crate) fn new(config: &SamplerConfig) -> Self {
-        let default = if config.hash_seed == 0 { SamplerMode::Proportional } else { SamplerMode::HashSeed };
         let digits = config.sampling_precision;
         // The collector holds percentages in single precision; its hash decision depends on it.
         #[expect(clippy::cast_possible_truncation, reason = "single precision is the collector's")]
         let percentage = config.sampling_percentage.min(100.0) as f32;
         let is_nothing = percentage == 0.0;
         let ratio = (f64::from(percentage) / 100.0).max(MIN_PROBABILITY);
-        let mode = match config.mode.unwrap_or(default) {
+        let mode = match config.mode {
             SamplerMode::HashSeed => {
                 Mode::HashSeed { seed: config.hash_seed, threshold: Threshold::of_percentage(percentage) }
             }
@@ -178,9 +177,11 @@ impl Sampler {
         let mut ot = state.ot();
         match self.mode {
             Mode::HashSeed { .. } if is_sound => ot.random_value = Some(randomness),
+            // Kept by its priority: what another way of sampling wrote stays as it is.
+            Mode::HashSeed { .. } => return,
             // Contradictory: as the specification says, a threshold that is not true goes.
             Mode::Equalizing { .. } | Mode::Proportional { .. } if !is_sound => ot.threshold = None,
-            Mode::HashSeed { .. } | Mode::Equalizing { .. } | Mode::Proportional { .. } => {}
+            Mode::Equalizing { .. } | Mode::Proportional { .. } => {}
         }
         ot.threshold = Some(ot.threshold.map_or(threshold, |arriving| arriving.max(threshold)));
         state.set_ot(&ot);

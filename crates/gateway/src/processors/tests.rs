@@ -287,7 +287,7 @@ fn proportional_multiplies_and_equalizing_never_lowers_a_threshold() {
         let (result, _) = run(processors, &request);
         result.expect("kept").resource_spans[0].scope_spans[0].spans[0].trace_state.clone()
     };
-    assert_eq!(states("  probabilistic_sampler: {sampling_percentage: 50}"), "ot=th:c");
+    assert_eq!(states("  probabilistic_sampler: {sampling_percentage: 50, mode: proportional}"), "ot=th:c");
     assert_eq!(states("  probabilistic_sampler: {sampling_percentage: 25, mode: equalizing}"), "ot=th:c");
     assert_eq!(states("  probabilistic_sampler: {sampling_percentage: 75, mode: equalizing}"), "ot=th:8");
     // Sampling that is specified and the older one do not mix: by default such spans are left out.
