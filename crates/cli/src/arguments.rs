@@ -52,6 +52,9 @@ pub(crate) enum Command {
     /// Exporters' queues on disk
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// What nginx needs to be traced
+    #[command(subcommand)]
+    Nginx(NginxCommand),
     /// Find traces with a TraceQL query
     Search(SearchArguments),
     /// Show one trace as a tree
@@ -195,6 +198,40 @@ pub(crate) enum EdgeCommand {
     Emulate(EdgeEmulateArguments),
     /// Run a function on events and show what CloudFront would do
     Test(EdgeTestArguments),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NginxCommand {
+    /// Print the lines for nginx's configuration, or convert one that is for opentelemetry-cpp-contrib's module
+    Config(NginxConfigArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NginxConfigArguments {
+    /// For the module (the default)
+    #[arg(long, conflicts_with = "log")]
+    pub(crate) module: bool,
+    /// Without a module: traces by the access log
+    #[arg(long)]
+    pub(crate) log: bool,
+    /// Convert this configuration; what has no counterpart is listed on standard error
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Headers that carry the context: tracecontext, b3, b3multi, and with the module xray
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "tracecontext")]
+    pub(crate) propagators: Vec<String>,
+    /// service.name
+    #[arg(long, value_name = "NAME", default_value = "nginx")]
+    pub(crate) service_name: String,
+    /// Where the module sends spans
+    #[arg(long, value_name = "ENDPOINT", default_value = "http://127.0.0.1:4318/v1/traces")]
+    pub(crate) endpoint: String,
+    /// The log's file
+    #[arg(long, value_name = "FILE", default_value = "/var/log/nginx/rootspan.log")]
+    pub(crate) log_file: PathBuf,
+    /// Log to syslog instead: unix:/path or host:port
+    #[arg(long, value_name = "ADDRESS", requires = "log", conflicts_with = "log_file")]
+    pub(crate) syslog: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod demo;
 mod edge;
 mod import;
 mod logging;
+mod nginx;
 mod output;
 mod queue;
 mod run;
@@ -17,7 +18,7 @@ mod validate;
 
 use std::process::ExitCode;
 
-use crate::arguments::{Arguments, Command, EdgeCommand, QueueCommand};
+use crate::arguments::{Arguments, Command, EdgeCommand, NginxCommand, QueueCommand};
 use crate::output::complain;
 
 fn main() -> ExitCode {
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::import(&arguments),
         Command::Queue(QueueCommand::Inspect(arguments)) => queue::inspect(&arguments),
         Command::Queue(QueueCommand::Export(arguments)) => queue::export(&arguments),
+        Command::Nginx(NginxCommand::Config(arguments)) => nginx::config(&arguments),
         Command::Search(arguments) => search::search(&arguments),
         Command::Trace(arguments) => search::trace(&arguments),
     };

@@ -27,6 +27,7 @@ use crate::processors::resource::ResourceConfig;
 use crate::processors::resource_detection::DetectionConfig;
 use crate::processors::{BatchConfig, MemoryLimiterConfig};
 use crate::receivers::cloudfront::CloudFrontConfig;
+use crate::receivers::nginxlog::NginxLogConfig;
 use crate::receivers::otlp::OtlpConfig;
 use crate::receivers::otlpjsonfile::OtlpJsonFileConfig;
 
@@ -58,6 +59,8 @@ pub enum Receiver {
     CloudFront(Box<CloudFrontConfig>),
     /// `otlpjsonfile`, also `otlp_json_file`
     OtlpJsonFile(OtlpJsonFileConfig),
+    /// `nginxlog`
+    NginxLog(Box<NginxLogConfig>),
 }
 
 impl Receiver {
@@ -190,6 +193,7 @@ impl Component for Receiver {
         built_in!("receivers.otlp", &[], ALL, OtlpConfig),
         built_in!("receivers.cloudfront", &[], TRACES, CloudFrontConfig),
         built_in!("receivers.otlpjsonfile", &["otlp_json_file"], ALL, OtlpJsonFileConfig),
+        built_in!("receivers.nginxlog", &[], TRACES, NginxLogConfig),
     ];
     const ELSEWHERE: &'static [&'static str] = elsewhere::RECEIVERS;
 
@@ -201,6 +205,9 @@ impl Component for Receiver {
             }
             "otlpjsonfile" | "otlp_json_file" => {
                 Some(OtlpJsonFileConfig::decode_checked(entry, problems).map(Self::OtlpJsonFile))
+            }
+            "nginxlog" => {
+                Some(NginxLogConfig::decode_checked(entry, problems).map(|config| Self::NginxLog(Box::new(config))))
             }
             _ => None,
         }

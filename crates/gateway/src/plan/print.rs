@@ -109,6 +109,7 @@ impl Receiver {
             }
             Self::CloudFront(cloudfront) => vec![format!("http {}", cloudfront.endpoint)],
             Self::OtlpJsonFile(_) => Vec::new(),
+            Self::NginxLog(nginxlog) => nginxlog.reads(),
         }
     }
 }

@@ -2,5 +2,6 @@
 //! its ingress; it maps the answer to its protocol and knows nothing else of the gateway.
 
 pub mod cloudfront;
+pub mod nginxlog;
 pub mod otlp;
 pub mod otlpjsonfile;

@@ -9,7 +9,7 @@ use super::delivery::state::DeliveryState;
 use crate::config::service::{MetricNames, ResourceAttributes};
 use crate::ledger::Accounts;
 use crate::plan::Plan;
-use crate::telemetry::metrics::RecordCounts;
+use crate::telemetry::metrics::{Metric, RecordCounts};
 
 /// The graph and where its figures are kept.
 #[derive(Default)]
@@ -20,8 +20,8 @@ pub(crate) struct Graph {
     pub(crate) addresses: Vec<Address>,
     /// Of the exporters, in the plan's order.
     pub(crate) deliveries: Vec<Arc<DeliveryState>>,
-    /// Records of CloudFront receivers, by id.
-    pub(crate) counts: Vec<(String, RecordCounts)>,
+    /// What receivers count beside the ledger: the metric, and the receiver's id.
+    pub(crate) counts: Vec<(Metric, String, RecordCounts)>,
     /// Stores by directory.
     pub(crate) stores: Vec<(String, Store)>,
     pub(crate) names: MetricNames,

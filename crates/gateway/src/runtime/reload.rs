@@ -290,7 +290,10 @@ impl Running {
     /// Lets everybody who tells of the graph tell of this one.
     fn tell(&self, plan: Plan, accounts: Accounts, environment: &Environment, config: &Config) {
         let counts = self.parts.receivers.iter().zip(&plan.receivers);
-        let counts = counts.filter_map(|(part, planned)| Some((planned.id.to_string(), part.counts.clone()?)));
+        let counts = counts.filter_map(|(part, planned)| {
+            let (metric, counts) = part.counts.clone()?;
+            Some((metric, planned.id.to_string(), counts))
+        });
         let graph = Graph {
             addresses: self.addresses(),
             counts: counts.collect(),

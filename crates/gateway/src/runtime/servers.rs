@@ -19,10 +19,10 @@ use crate::net::listen::{HandOver, Listener, Offered};
 use crate::net::stop::{self, Stop, Stopper};
 use crate::net::tls::server;
 use crate::plan::{Plan, PlannedReceiver};
-use crate::receivers::{cloudfront, otlp, otlpjsonfile};
+use crate::receivers::{cloudfront, nginxlog, otlp, otlpjsonfile};
 use crate::tasks::Task;
 use crate::telemetry;
-use crate::telemetry::metrics::{RecordCounts, Sources};
+use crate::telemetry::metrics::{Metric, RecordCounts, Sources};
 
 /// Extensions that a component refers to, with their settings: part of what it is made from.
 pub(super) type Referred = Vec<(ComponentId, Extension)>;
@@ -63,7 +63,7 @@ pub(super) struct ReceiverPart {
     pub(super) key: ReceiverKey,
     pub(super) addresses: Vec<Address>,
     pub(super) sockets: Vec<Offered>,
-    pub(super) counts: Option<RecordCounts>,
+    pub(super) counts: Option<(Metric, RecordCounts)>,
     pub(super) ingresses: Ingresses,
     pub(super) server: Server,
 }
@@ -73,6 +73,7 @@ pub(super) enum BoundReceiver {
     Otlp(otlp::Bound),
     CloudFront(cloudfront::Bound),
     OtlpJsonFile(otlpjsonfile::Opened),
+    NginxLog(nginxlog::Bound),
 }
 
 impl BoundReceiver {
@@ -86,6 +87,7 @@ impl BoundReceiver {
         match &planned.config {
             Receiver::Otlp(config) => Ok(Self::Otlp(otlp::bind(&id, config, authenticators, hand_over).await?)),
             Receiver::CloudFront(config) => Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over).await?)),
+            Receiver::NginxLog(config) => Ok(Self::NginxLog(nginxlog::bind(&id, config).await?)),
             Receiver::OtlpJsonFile(config) => {
                 let storage = outlets::storage_of(plan, config.storage.as_ref());
                 let storage = storage.map(|storage| storage.folder_of_receiver(&id));
@@ -108,11 +110,16 @@ impl BoundReceiver {
             Self::Otlp(bound) => (bound.addresses(), bound.sockets()),
             Self::CloudFront(bound) => (vec![("http", bound.address())], bound.sockets()),
             Self::OtlpJsonFile(_) => (Vec::new(), Vec::new()),
+            Self::NginxLog(bound) => (bound.addresses(), Vec::new()),
         };
         let id = key.id.to_string();
         let address =
             |(protocol, address): (&'static str, SocketAddr)| Address { component: id.clone(), protocol, address };
         let addresses = listens.into_iter().map(address).collect();
+        let traces = || {
+            let ingress = ingresses.of(Signal::Traces);
+            ingress.expect("a checked configuration has it in traces pipelines").clone()
+        };
         let (tasks, counts) = match self {
             Self::Otlp(bound) => (bound.start(&ingresses, &stop), None),
             Self::OtlpJsonFile(opened) => {
@@ -120,9 +127,12 @@ impl BoundReceiver {
                 (vec![opened.start(&id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)], None)
             }
             Self::CloudFront(bound) => {
-                let ingress = ingresses.of(Signal::Traces).expect("a checked configuration has it in traces pipelines");
-                let (task, counts) = bound.start(ingress.clone(), &stop, Arc::clone(&environment.clock));
-                (vec![task], Some(counts))
+                let (task, counts) = bound.start(traces(), &stop, Arc::clone(&environment.clock));
+                (vec![task], Some((Metric::CloudFrontRecords, counts)))
+            }
+            Self::NginxLog(bound) => {
+                let (tasks, counts) = bound.start(&traces(), &stop);
+                (tasks, Some((Metric::NginxLogLines, counts)))
             }
         };
         ReceiverPart { key, addresses, sockets, counts, ingresses, server: Server { stop: stopper, tasks } }

@@ -40,6 +40,7 @@ pub(crate) enum Metric {
     ExporterDiskBytes,
     ExporterDeadLetters,
     CloudFrontRecords,
+    NginxLogLines,
     ConfigReloads,
     TargetInfo,
     ProcessUptime,
@@ -119,6 +120,9 @@ impl Metric {
             Self::CloudFrontRecords => {
                 ("rootspan_cloudfront_records_total", "counter", "Log records, by what became of them.")
             }
+            Self::NginxLogLines => {
+                ("rootspan_nginxlog_lines_total", "counter", "Lines of nginx's log, by what became of them.")
+            }
             Self::ConfigReloads => ("rootspan_config_reloads_total", "counter", "Reloads of the configuration."),
             Self::TargetInfo => ("target_info", "gauge", "What this process is."),
             Self::ProcessUptime => ("otelcol_process_uptime", "counter", "Seconds since start."),
@@ -194,11 +198,14 @@ pub(crate) fn render(sources: &Sources) -> String {
     render_requests(&mut page, &snapshot);
     render_processors(&mut page, &graph, &snapshot);
     render_queues(&mut page, &graph);
-    page.each(Metric::CloudFrontRecords, &graph.counts, |page, name, (id, counts)| {
-        for (outcome, count) in counts() {
-            page.named(name, &[("receiver", id), ("outcome", outcome)], count as f64);
-        }
-    });
+    for metric in [Metric::CloudFrontRecords, Metric::NginxLogLines] {
+        let counts: Vec<_> = graph.counts.iter().filter(|(of, ..)| *of == metric).collect();
+        page.each(metric, &counts, |page, name, (_, id, counts)| {
+            for (outcome, count) in counts() {
+                page.named(name, &[("receiver", id), ("outcome", outcome)], count as f64);
+            }
+        });
+    }
     render_process(&mut page, sources, &graph);
     let statuses: Vec<_> = graph.stores.iter().map(|(directory, store)| (directory, store.status())).collect();
     for (metric, value) in [

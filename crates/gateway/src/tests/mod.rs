@@ -8,6 +8,7 @@ mod grpc;
 mod http;
 mod load;
 mod moving;
+mod nginxlog;
 mod options;
 mod otlpjsonfile;
 mod peers;
