@@ -140,6 +140,12 @@ pub(crate) struct DemoArguments {
     /// Share of requests that the edge function samples, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
     pub(crate) sampling_rate: f64,
+    /// Put a real nginx with rootspan's module between the CDN and the services
+    #[arg(long)]
+    pub(crate) nginx: bool,
+    /// The module, as `cargo xtask nginx-module` prints its path
+    #[arg(long, value_name = "FILE", env = "ROOTSPAN_NGINX_MODULE")]
+    pub(crate) nginx_module: Option<PathBuf>,
     /// Folder of the store; without it a temporary one that is removed at the end
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! `rootspan demo`: a local CloudFront, two services behind it, and everything that watches them, in one process.
 
 mod folder;
+mod nginx;
 mod readback;
 
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use anyhow::{Context as _, bail};
 use rootspan_demo::services::{self, Services};
 use rootspan_demo::silent::Silent;
 use rootspan_demo::traffic::{
-    BLOCKED_PREFIX, FORBIDDEN_PREFIX, REDIRECTED_PREFIX, SILENT_PREFIX, Traffic, UNREACHABLE_PREFIX,
+    BLOCKED_PREFIX, DOWN_PREFIX, FORBIDDEN_PREFIX, REDIRECTED_PREFIX, RETRIED_PREFIX, SILENT_PREFIX, TIMEOUT_PREFIX,
+    Traffic, UNREACHABLE_PREFIX,
 };
 use rootspan_edge::build::viewer_request;
 use rootspan_edge::emulator::{
@@ -29,6 +31,7 @@ use crate::output::say;
 use crate::runtime::StopSignal;
 use crate::{logging, runtime};
 use folder::DataFolder;
+use nginx::Nginx;
 
 /// Between the emulator and the receiver; both are in this process.
 const ACCESS_KEY: &str = "demo";
@@ -52,6 +55,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
 struct Stage {
     app: App,
     services: Services,
+    nginx: Option<Nginx>,
     cdn: emulator::Running,
     traffic: Traffic,
     /// Ends with the stage.
@@ -117,15 +121,20 @@ impl Stage {
             .await
         })
         .await?;
+        let nginx = match arguments.nginx {
+            true => Some(Nginx::start(arguments, folder.path(), services.upstream, otlp_http).await?),
+            false => None,
+        };
+        let origin = nginx.as_ref().map_or(services.upstream, Nginx::address);
         let firehose = address("cloudfront", "http")?;
         let silent = Silent::start().await?;
         let cdn = moving(async || {
-            let config = distribution(arguments, services.upstream, silent.address, firehose)?;
+            let config = distribution(arguments, origin, silent.address, firehose)?;
             Ok(Emulator::start(config).await?)
         })
         .await?;
-        let traffic = Traffic::new(cdn.address, PROTOCOL_HEADER);
-        Ok(Self { app, services, cdn, traffic, _silent: silent })
+        let traffic = Traffic::new(cdn.address, PROTOCOL_HEADER, nginx.is_some());
+        Ok(Self { app, services, nginx, cdn, traffic, _silent: silent })
     }
 
     /// The default ports that others have, one line each.
@@ -160,6 +169,9 @@ impl Stage {
         say!();
         say!("  traces      http://{ui}/");
         say!("  CloudFront  http://{}/  (local; try curl http://{}/products/20)", self.cdn.address, self.cdn.address);
+        if let Some(nginx) = &self.nginx {
+            say!("  nginx       http://{}/", nginx.address());
+        }
         say!("  upstream    http://{}/", self.services.upstream);
         say!("  downstream  http://{}/", self.services.downstream);
         for address in self.app.gateway.addresses() {
@@ -177,6 +189,9 @@ impl Stage {
     async fn stop(self) -> anyhow::Result<ExitCode> {
         self.services.stop().await?;
         self.cdn.shutdown().await;
+        if let Some(nginx) = self.nginx {
+            nginx.stop().await?;
+        }
         self.app.stop().await?;
         Ok(ExitCode::SUCCESS)
     }
@@ -187,8 +202,12 @@ impl Stage {
         let ui = self.app.ui_address().context("the built-in configuration has a UI")?;
         self.services.stop().await?;
         let summary = self.cdn.shutdown().await;
+        let has_nginx = self.nginx.is_some();
+        if let Some(nginx) = self.nginx {
+            nginx.stop().await?;
+        }
         say!("{sent} requests sent; reading their traces back from http://{ui}/");
-        let report = readback::compare(ui, &summary).await?;
+        let report = readback::compare(ui, &summary, has_nginx).await?;
         crate::output::print(format_args!("{report}"));
         self.app.stop().await?;
         Ok(if report.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -215,7 +234,7 @@ fn configuration(arguments: &DemoArguments, folder: &DataFolder) -> anyhow::Resu
 /// The local CloudFront: a distribution with the behaviours that the traffic needs.
 fn distribution(
     arguments: &DemoArguments,
-    upstream: SocketAddr,
+    origin: SocketAddr,
     silent: SocketAddr,
     firehose: SocketAddr,
 ) -> anyhow::Result<emulator::Config> {
@@ -229,10 +248,11 @@ fn distribution(
     let unanswered = Behavior { origin: Some(format!("http://{silent}")), ..behavior(SILENT_PREFIX) };
     let blocked = WafRule { path_pattern: Some(format!("{BLOCKED_PREFIX}*")), ..WafRule::default() };
     let mut behaviors = vec![redirected, forbidden, unreachable, unanswered];
-    behaviors.extend(["/assets/", "/products/", "/orders/", "/reports/"].map(behavior));
+    let served = ["/assets/", "/products/", "/orders/", "/reports/", RETRIED_PREFIX, DOWN_PREFIX, TIMEOUT_PREFIX];
+    behaviors.extend(served.map(behavior));
     Ok(emulator::Config {
         listen: free(arguments, "cdn", arguments.cdn)?,
-        origin: format!("http://{upstream}"),
+        origin: format!("http://{origin}"),
         functions: Functions::viewer_request(viewer_request(&settings)?.code),
         behaviors,
         waf: vec![blocked],

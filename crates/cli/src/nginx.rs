@@ -20,6 +20,7 @@ pub(crate) fn config(arguments: &NginxConfigArguments) -> anyhow::Result<ExitCod
         propagators: Propagators::parse(&arguments.propagators)?,
         service_name: arguments.service_name.clone(),
         endpoint: arguments.endpoint.clone(),
+        interval: None,
         log: arguments.syslog.clone().unwrap_or_else(|| arguments.log_file.display().to_string()),
         is_syslog: arguments.syslog.is_some(),
         log_keys: Vec::new(),

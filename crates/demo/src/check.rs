@@ -12,6 +12,9 @@ use crate::{downstream, upstream};
 /// Name of the CDN's service in the traces.
 pub const CDN: &str = "cloudfront";
 
+/// Name of nginx's, if it is there.
+pub const NGINX: &str = "nginx";
+
 /// A request as the CDN remembers it.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -58,6 +61,10 @@ pub struct Trace {
     pub database_spans: usize,
     /// What the CDN's span says, and whether it is an error.
     pub cdn: Option<(Outcome, bool)>,
+    /// Whose span is under whose, where one of them is nginx's or the CDN's: `nginx server < cloudfront server`.
+    pub edges: BTreeSet<String>,
+    /// nginx's CLIENT spans, in order: `error.type`, empty for none.
+    pub nginx_tries: Vec<String>,
 }
 
 /// What a class of requests must look like.
@@ -65,23 +72,35 @@ pub struct Trace {
 struct Expected {
     services: BTreeSet<&'static str>,
     database: bool,
+    /// `error.type` of each try; `None` without nginx.
+    nginx_tries: Option<Vec<&'static str>>,
 }
 
-fn expected(class: Class, origin_asked: bool) -> Expected {
-    let deep = |database| Expected { services: BTreeSet::from([CDN, upstream::NAME, downstream::NAME]), database };
+fn expected(class: Class, origin_asked: bool, has_nginx: bool) -> Expected {
+    let behind = |services: &[&'static str], database, tries: &[&'static str]| {
+        let mut services = BTreeSet::from_iter(services.iter().copied());
+        services.insert(CDN);
+        if has_nginx {
+            services.insert(NGINX);
+        }
+        Expected { services, database, nginx_tries: has_nginx.then(|| tries.to_vec()) }
+    };
+    let edge_alone = Expected { services: BTreeSet::from([CDN]), database: false, nginx_tries: None };
     if !origin_asked {
-        return Expected { services: BTreeSet::from([CDN]), database: false };
+        return edge_alone;
     }
     match class {
-        Class::Asset | Class::MissingAsset => {
-            Expected { services: BTreeSet::from([CDN, upstream::NAME]), database: false }
-        }
-        Class::Product | Class::BrokenProduct => deep(false),
-        Class::Order | Class::Report => deep(true),
+        Class::Asset => behind(&[upstream::NAME], false, &[""]),
+        // The client's side of 404 is an error, says the convention.
+        Class::MissingAsset => behind(&[upstream::NAME], false, &["404"]),
+        Class::Product => behind(&[upstream::NAME, downstream::NAME], false, &[""]),
+        Class::BrokenProduct => behind(&[upstream::NAME, downstream::NAME], false, &["502"]),
+        Class::Order | Class::Report => behind(&[upstream::NAME, downstream::NAME], true, &[""]),
         // Nothing behind the CDN makes a span: the edge answers, or the origin cannot be reached or does not answer.
-        Class::Redirect | Class::Forbidden | Class::Unreachable | Class::Blocked | Class::Abandoned => {
-            Expected { services: BTreeSet::from([CDN]), database: false }
-        }
+        Class::Redirect | Class::Forbidden | Class::Unreachable | Class::Blocked | Class::Abandoned => edge_alone,
+        Class::Retried => behind(&[upstream::NAME], false, &["connect_failed", "404"]),
+        Class::Down => behind(&[], false, &["connect_failed"]),
+        Class::TimedOut => behind(&[], false, &["timeout"]),
     }
 }
 
@@ -109,8 +128,8 @@ impl Report {
     }
 }
 
-/// Compares all `requests` with all `traces`.
-pub fn compare(requests: &[Request], traces: &BTreeMap<TraceId, Trace>) -> Report {
+/// Compares all `requests` with all `traces`. `has_nginx`: it stands between the CDN and the services.
+pub fn compare(requests: &[Request], traces: &BTreeMap<TraceId, Trace>, has_nginx: bool) -> Report {
     let mut report = Report::default();
     let mut known = BTreeSet::new();
     for request in requests {
@@ -128,10 +147,12 @@ pub fn compare(requests: &[Request], traces: &BTreeMap<TraceId, Trace>) -> Repor
             (false, None) => report.agreeing += 1,
             (false, Some(_)) => report.problems.push(complaint(request, class, "was not sampled, but has a trace")),
             (true, None) => report.problems.push(complaint(request, class, "has no trace")),
-            (true, Some(trace)) => match disagreement(&expected(class, request.origin_asked), request, trace) {
-                None => report.agreeing += 1,
-                Some(problem) => report.problems.push(complaint(request, class, &problem)),
-            },
+            (true, Some(trace)) => {
+                match disagreement(&expected(class, request.origin_asked, has_nginx), request, trace) {
+                    None => report.agreeing += 1,
+                    Some(problem) => report.problems.push(complaint(request, class, &problem)),
+                }
+            }
         }
     }
     for id in traces.keys().filter(|id| !known.contains(id)) {
@@ -150,7 +171,26 @@ fn disagreement(expected: &Expected, request: &Request, trace: &Trace) -> Option
     if trace.cdn.as_ref() != Some(&(request.outcome.clone(), request.outcome.is_error())) {
         return Some(format!("ended as {:?}, but its span says {:?}", request.outcome, trace.cdn));
     }
-    (expected.database && trace.database_spans == 0).then(|| "has no span of the database".to_owned())
+    if expected.database && trace.database_spans == 0 {
+        return Some("has no span of the database".to_owned());
+    }
+    expected.nginx_tries.as_ref().and_then(|tries| nginx_disagreement(tries, expected, trace))
+}
+
+/// The way through nginx: under the CDN's span its SERVER span, under that a CLIENT span for each try, under the last the service.
+fn nginx_disagreement(tries: &[&str], expected: &Expected, trace: &Trace) -> Option<String> {
+    let mut edges = BTreeSet::from(["nginx server < cloudfront server", "nginx client < nginx server"]);
+    if expected.services.contains(upstream::NAME) {
+        edges.insert("upstream server < nginx client");
+    }
+    if !trace.edges.iter().map(String::as_str).eq(edges.iter().copied()) {
+        return Some(format!("has {:?} at nginx, not {edges:?}", trace.edges));
+    }
+    // A load that fails on purpose (the scenario) shows in the status of the last try.
+    let is_fault = |found: &str| tries == [""] && found == "502";
+    let agrees = trace.nginx_tries.len() == tries.len()
+        && trace.nginx_tries.iter().zip(tries).all(|(found, wanted)| found == wanted || is_fault(found));
+    (!agrees).then(|| format!("has nginx's tries {:?}, not {tries:?}", trace.nginx_tries))
 }
 
 fn complaint(request: &Request, class: Class, problem: &str) -> String {

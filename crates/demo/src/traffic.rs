@@ -36,6 +36,15 @@ pub const SILENT_PREFIX: &str = "/payments/";
 /// How long a visitor waits for an answer from there.
 const PATIENCE: Duration = Duration::from_millis(150);
 
+/// Prefix whose first server of nginx's is down.
+pub const RETRIED_PREFIX: &str = "/retried/";
+
+/// Prefix whose only server of nginx's is down.
+pub const DOWN_PREFIX: &str = "/down/";
+
+/// Prefix whose server of nginx's takes connections and says nothing.
+pub const TIMEOUT_PREFIX: &str = "/timeout/";
+
 /// Requests under way at once when the traffic is not paced.
 const CONCURRENCY: usize = 8;
 
@@ -64,11 +73,17 @@ pub enum Class {
     Blocked,
     /// A visitor who leaves before there is an answer: `000`.
     Abandoned,
+    /// Behind nginx: its first upstream is down, the second answers.
+    Retried,
+    /// Behind nginx: its upstream is down, 502.
+    Down,
+    /// Behind nginx: its upstream does not answer in time, 504.
+    TimedOut,
 }
 
 impl Class {
     /// Every class.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Asset,
         Self::MissingAsset,
         Self::Product,
@@ -80,6 +95,9 @@ impl Class {
         Self::Unreachable,
         Self::Blocked,
         Self::Abandoned,
+        Self::Retried,
+        Self::Down,
+        Self::TimedOut,
     ];
 
     /// The name in summaries.
@@ -96,6 +114,9 @@ impl Class {
             Self::Unreachable => "unreachable",
             Self::Blocked => "blocked",
             Self::Abandoned => "abandoned",
+            Self::Retried => "retried by nginx",
+            Self::Down => "upstream down",
+            Self::TimedOut => "upstream silent",
         }
     }
 
@@ -114,6 +135,9 @@ impl Class {
             ("GET", "partner") => Some(Self::Unreachable),
             ("GET", "wp-admin") => Some(Self::Blocked),
             ("GET", "payments") => Some(Self::Abandoned),
+            ("GET", "retried") => Some(Self::Retried),
+            ("GET", "down") => Some(Self::Down),
+            ("GET", "timeout") => Some(Self::TimedOut),
             _ => None,
         }
     }
@@ -138,6 +162,9 @@ impl Class {
             Self::Blocked => (Method::GET, format!("{BLOCKED_PREFIX}setup.php")),
             // Another one each time: visitors of one page would wait for each other.
             Self::Abandoned => (Method::GET, format!("{SILENT_PREFIX}{number}")),
+            Self::Retried => (Method::GET, format!("{RETRIED_PREFIX}missing.css")),
+            Self::Down => (Method::GET, format!("{DOWN_PREFIX}offers")),
+            Self::TimedOut => (Method::GET, format!("{TIMEOUT_PREFIX}offers")),
         }
     }
 }
@@ -168,22 +195,28 @@ const MIX: [Class; 22] = [
     Class::Order,
 ];
 
+/// What is asked in addition, at the end of each round, if nginx is there.
+const NGINX_MIX: [Class; 5] = [Class::Retried, Class::Product, Class::Down, Class::Asset, Class::TimedOut];
+
 /// The client.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     cdn: SocketAddr,
     protocol_header: &'static str,
+    has_nginx: bool,
     client: Client<HttpConnector, Empty<Bytes>>,
     sent: Arc<AtomicU64>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Traffic {
-    /// A client of the CDN at `cdn`, which takes `protocol_header` for the protocol that a visitor uses.
-    pub fn new(cdn: SocketAddr, protocol_header: &'static str) -> Self {
+    /// A client of the CDN at `cdn`, which takes `protocol_header` for the protocol that a visitor uses. `has_nginx`: it also asks
+    /// what fails behind nginx.
+    pub fn new(cdn: SocketAddr, protocol_header: &'static str, has_nginx: bool) -> Self {
         Self {
             cdn,
             protocol_header,
+            has_nginx,
             client: Client::builder(TokioExecutor::new()).build_http(),
             sent: Arc::new(AtomicU64::new(0)),
             stopped: Arc::new(AtomicBool::new(false)),
@@ -244,8 +277,8 @@ impl Traffic {
     }
 
     async fn send(&self, number: u64) -> anyhow::Result<()> {
-        let round = usize::try_from(number % MIX.len() as u64).unwrap_or_default();
-        let class = MIX[round];
+        let mix = [&MIX[..], if self.has_nginx { &NGINX_MIX } else { &[] }].concat();
+        let class = mix[usize::try_from(number % mix.len() as u64).unwrap_or_default()];
         let (method, path) = class.request(number);
         let request = Request::builder()
             .method(method)

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rootspan_demo::check::{self, Outcome, Report, Request, Trace};
 use rootspan_edge::emulator::Summary;
-use rootspan_model::conventions::{cloudfront, db, http};
+use rootspan_model::conventions::{cloudfront, db, error, http};
 use rootspan_model::ids::TraceId;
-use rootspan_model::span::StatusCode;
+use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_query::client::{Client, SearchParameters};
 use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::view::{AnyValue, Span};
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Compares the requests of `summary` with every trace of the server at `ui`.
-pub(crate) async fn compare(ui: SocketAddr, summary: &Summary) -> anyhow::Result<Report> {
+pub(crate) async fn compare(ui: SocketAddr, summary: &Summary, has_nginx: bool) -> anyhow::Result<Report> {
     let requests: Vec<Request> = summary
         .ledger
         .iter()
@@ -41,7 +41,7 @@ pub(crate) async fn compare(ui: SocketAddr, summary: &Summary) -> anyhow::Result
     let give_up = tokio::time::Instant::now() + PATIENCE;
     loop {
         let traces = read_all(&client, first).await?;
-        let report = check::compare(&requests, &traces);
+        let report = check::compare(&requests, &traces, has_nginx);
         if report.agrees() || tokio::time::Instant::now() > give_up {
             return Ok(report);
         }
@@ -75,6 +75,8 @@ async fn read_all(client: &Client, first: u64) -> anyhow::Result<BTreeMap<TraceI
 
 fn observed(batch: &TraceBatch) -> Trace {
     let mut trace = Trace::default();
+    let mut by_id = BTreeMap::new();
+    let mut tries = Vec::new();
     for span in batch.spans() {
         let service = span.resource.service_name().to_owned();
         if span.span.is_root() {
@@ -83,8 +85,24 @@ fn observed(batch: &TraceBatch) -> Trace {
         if service == check::CDN {
             trace.cdn = Some((outcome(span.span), span.span.status() == StatusCode::Error));
         }
+        let kind = span.span.kind();
+        if service == check::NGINX && kind == SpanKind::Client {
+            let error = span.span.attribute(error::TYPE).and_then(|value| value.as_str().map(str::to_owned));
+            tries.push((span.span.start, span.span.end, error.unwrap_or_default()));
+        }
+        by_id.insert(span.span.span_id, (service.clone(), kind, span.span.parent_span_id));
         trace.services.insert(service);
         trace.database_spans += usize::from(span.span.attribute(db::SYSTEM_NAME).is_some());
+    }
+    tries.sort();
+    trace.nginx_tries = tries.into_iter().map(|(.., error)| error).collect();
+    let is_edge = |service: &str| service == check::NGINX || service == check::CDN;
+    for (service, kind, parent) in by_id.values() {
+        if let Some((parent_service, parent_kind, _)) = by_id.get(parent)
+            && (is_edge(service) || is_edge(parent_service))
+        {
+            trace.edges.insert(format!("{service} {} < {parent_service} {}", name(*kind), name(*parent_kind)));
+        }
     }
     trace
 }
@@ -100,4 +118,15 @@ fn outcome(span: Span<'_>) -> Outcome {
         _ => String::new(),
     };
     Outcome { status, result }
+}
+
+const fn name(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Internal => "internal",
+        SpanKind::Unspecified => "unspecified",
+    }
 }

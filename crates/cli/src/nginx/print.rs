@@ -13,6 +13,8 @@ pub(crate) struct Way {
     pub(crate) service_name: String,
     /// Where the module sends spans.
     pub(crate) endpoint: String,
+    /// The longest that a span waits in the module; `None`: its default.
+    pub(crate) interval: Option<String>,
     /// The log's file, or the address of syslog.
     pub(crate) log: String,
     pub(crate) is_syslog: bool,
@@ -60,11 +62,12 @@ pub(super) fn lines(way: &Way) -> String {
 
 /// The lines for the module.
 pub(crate) fn module(way: &Way) -> String {
+    let interval = way.interval.as_ref().map(|interval| format!("    interval {interval};\n")).unwrap_or_default();
     format!(
         "# rootspan: traces by the module. For the context http, e.g. as /etc/nginx/conf.d/rootspan.conf.\n\
          # At the top of nginx.conf, unless the Debian package is installed:\n\
          #   load_module modules/ngx_http_rootspan_module.so;\n\
-         otel_exporter {{\n    endpoint {};\n}}\n\
+         otel_exporter {{\n    endpoint {};\n{interval}}}\n\
          otel_service_name {};\notel_trace on;\notel_trace_context propagate;\notel_propagators {};\notel_client_span on;\n",
         way.endpoint,
         quoted(&way.service_name),

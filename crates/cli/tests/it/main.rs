@@ -5,6 +5,7 @@
 mod api;
 mod http;
 mod load;
+mod nginx;
 mod otlp;
 mod process;
 mod small_disk;

@@ -18,6 +18,7 @@ fn trace(services: &[&str], roots: &[&str], database_spans: usize) -> Trace {
         services: services.iter().map(ToString::to_string).collect(),
         database_spans,
         cdn: Some((Outcome { status: 200, result: "Miss".to_owned() }, false)),
+        ..Trace::default()
     }
 }
 
@@ -42,7 +43,7 @@ fn a_hit_is_the_cdn_alone_and_a_miss_is_not() {
         (TraceId::new([1; 16]), trace(&[CDN, "upstream"], &[CDN], 0)),
         (TraceId::new([2; 16]), trace(&[CDN], &[CDN], 0)),
     ]);
-    let report = compare(&requests, &traces);
+    let report = compare(&requests, &traces, false);
     assert!(report.agrees(), "{report}");
     assert_eq!(report.agreeing, 2);
 }
@@ -63,11 +64,31 @@ fn every_kind_of_disagreement_is_named() {
         (TraceId::new([5; 16]), trace(&[CDN], &[CDN, "upstream"], 0)),
         (TraceId::new([9; 16]), trace(&[CDN], &[CDN], 0)),
     ]);
-    let report = compare(&requests, &traces);
+    let report = compare(&requests, &traces, false);
     assert_eq!(report.problems.len(), 6, "{report}");
     for words in
         ["has no trace", "has spans of", "was not sampled", "no span of the database", "roots", "belongs to no"]
     {
         assert!(report.problems.iter().any(|problem| problem.contains(words)), "{words}: {report}");
     }
+}
+
+#[test]
+fn the_way_through_nginx_is_looked_at() {
+    let requests = [request(1, "/retried/missing.css", true, true)];
+    let good = Trace {
+        edges: ["nginx server < cloudfront server", "nginx client < nginx server", "upstream server < nginx client"]
+            .map(str::to_owned)
+            .into(),
+        nginx_tries: vec!["connect_failed".to_owned(), "404".to_owned()],
+        ..trace(&[CDN, NGINX, "upstream"], &[CDN], 0)
+    };
+    let agrees =
+        |trace: &Trace| compare(&requests, &BTreeMap::from([(TraceId::new([1; 16]), trace.clone())]), true).agrees();
+    assert!(agrees(&good));
+    assert!(!agrees(&Trace { nginx_tries: vec!["404".to_owned()], ..good.clone() }));
+    let mut shortcut = good.clone();
+    shortcut.edges.insert("upstream server < cloudfront server".to_owned());
+    assert!(!agrees(&shortcut));
+    assert!(!agrees(&trace(&[CDN, "upstream"], &[CDN], 0)));
 }

@@ -164,7 +164,7 @@ impl Receiver {
                 grpc.chain(http).map(|auth| auth.extension()).collect()
             }
             Self::OtlpJsonFile(config) => config.storage.iter().map(|storage| &storage.id).collect(),
-            Self::CloudFront(_) => Vec::new(),
+            Self::CloudFront(_) | Self::NginxLog(_) => Vec::new(),
         }
     }
 }

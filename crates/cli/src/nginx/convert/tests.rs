@@ -32,6 +32,7 @@ fn way(is_log: bool) -> Way {
         propagators: Propagators { trace_context: true, ..Propagators::default() },
         service_name: "nginx".to_owned(),
         endpoint: String::new(),
+        interval: None,
         log: "/var/log/nginx/rootspan.log".to_owned(),
         is_syslog: false,
         log_keys: Vec::new(),
