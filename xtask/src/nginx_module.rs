@@ -6,9 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::setup::{self, Program};
-use crate::stage;
+use crate::{stage, test};
 
-const NGINX: Program =
+pub(crate) const NGINX: Program =
     Program { name: "nginx", package: "nginx", purpose: "the module is built for it and tested in it" };
 const NGINX_DEV: Program =
     Program { name: "dh_nginx", package: "nginx-dev", purpose: "headers and build flags of the installed nginx" };
@@ -60,8 +60,21 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let target = Target { vendored: false, root: setup::root()? };
     stage::run(&mut target.cargo(&["fmt", "--check"])?)?;
     stage::run(target.cargo(&["clippy", "--all-targets", "--quiet"])?.args(["--", "--deny", "warnings"]))?;
-    target.test()
+    target.test()?;
+    // The module that the tests built, as part of the whole: its lines as the binary prints them, and the demo behind it.
+    let module = target.folder().join("debug/libngx_http_rootspan_module.so");
+    stage::run(&mut target.cargo(&["rustc", "--lib", "--crate-type", "cdylib"])?)?;
+    let binary = test::binary()?;
+    for arguments in [&["--propagators", "tracecontext,b3,b3multi,xray"][..], &["--from", OLD_CONFIGURATION]] {
+        target.accepts(&module, &binary, arguments)?;
+    }
+    println!("rootspan demo --nginx --requests 250 --exit");
+    let mut demo = Command::new(&binary);
+    stage::run(demo.args(["demo", "--nginx", "--requests", "250", "--exit", "--nginx-module"]).arg(&module))
 }
+
+/// A configuration for opentelemetry-cpp-contrib's module.
+const OLD_CONFIGURATION: &str = "testdata/nginx/opentelemetry-cpp-contrib.conf";
 
 /// The optimised module for the installed nginx.
 pub(crate) fn build_installed() -> anyhow::Result<PathBuf> {
@@ -111,6 +124,31 @@ impl Target {
             bail!("nginx does not load the module: {}", String::from_utf8_lossy(&checked.stderr).trim());
         }
         Ok(named)
+    }
+
+    /// Whether nginx takes what `rootspan nginx config` prints.
+    fn accepts(&self, module: &Path, binary: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let printed =
+            stage::output(Command::new(binary).args(["nginx", "config"]).args(arguments).current_dir(&self.root))?;
+        let load = "load_module modules/ngx_http_rootspan_module.so;";
+        let printed = if printed.contains("http {") {
+            printed.replace(load, "")
+        } else {
+            format!("events {{ }}\nhttp {{\n{printed}\n}}\n")
+        };
+        let config = self.folder().join("printed.conf");
+        let head = format!("load_module {};\npid nginx.pid;\n", module.display());
+        std::fs::write(&config, head + &printed)?;
+        let mut nginx = Command::new("nginx");
+        nginx.args(["-t", "-q", "-e", "stderr", "-p"]).arg(self.folder()).arg("-c").arg(&config);
+        let checked = nginx.output().context("cannot start nginx")?;
+        anyhow::ensure!(
+            checked.status.success(),
+            "nginx does not take {}: {}",
+            config.display(),
+            String::from_utf8_lossy(&checked.stderr)
+        );
+        Ok(())
     }
 
     fn test(&self) -> anyhow::Result<()> {

@@ -50,7 +50,7 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
 }
 
 fn set_up() -> anyhow::Result<()> {
-    setup::ensure(&[setup::CC, setup::NODE, setup::NPM, setup::NJS, setup::CHROMIUM])
+    setup::ensure(&[setup::CC, setup::NODE, setup::NPM, setup::NJS, setup::CHROMIUM, nginx_module::NGINX])
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
@@ -95,7 +95,7 @@ fn pages() -> anyhow::Result<()> {
 }
 
 /// The binary that the tests built, without optimisation.
-fn binary() -> anyhow::Result<String> {
+pub(crate) fn binary() -> anyhow::Result<String> {
     cargo(&["build", "--quiet", "--package", "rootspan-cli"])?;
     Ok(setup::target_folder(&setup::root()?).join("debug/rootspan").to_string_lossy().into_owned())
 }

@@ -9,6 +9,7 @@ mod decisions;
 mod documents;
 mod exporting;
 mod h2c;
+mod hops;
 mod http2;
 mod robustness;
 mod server;

@@ -18,6 +18,10 @@ use crate::otlp::write::{SpanParts, Value, put_attribute, put_raw_varint, put_sp
 /// buffers for.
 const MAX_VALUE_BYTES: usize = 4096;
 
+/// Bytes of a span of an ordinary request, and of its name.
+const USUAL_SPAN_BYTES: usize = 640;
+const USUAL_NAME_BYTES: usize = 96;
+
 /// OTLP's flag bits: that the next one means something, and that the parent is in another process.
 const FLAG_HAS_IS_REMOTE: u32 = 0x100;
 const FLAG_IS_REMOTE: u32 = 0x200;
@@ -111,6 +115,73 @@ pub struct Upstream<'r> {
     pub last_end: UnixNanos,
 }
 
+const ATTRIBUTES_TAG: u8 = (field::span::ATTRIBUTES << 3 | 2) as u8;
+const KEY_TAG: u8 = (field::key_value::KEY << 3 | 2) as u8;
+const VALUE_TAG: u8 = (field::key_value::VALUE << 3 | 2) as u8;
+
+/// What stands before the value of an attribute of a known key, with lengths still to be filled in: known when this is
+/// compiled, for spans are written on the way of every request.
+const fn head<const N: usize>(key: &str, value_tag: u8) -> [u8; N] {
+    let (mut head, key) = ([0; N], key.as_bytes());
+    (head[0], head[2], head[3]) = (ATTRIBUTES_TAG, KEY_TAG, key.len() as u8);
+    let mut at = 0;
+    while at < key.len() {
+        head[4 + at] = key[at];
+        at += 1;
+    }
+    (head[4 + at], head[6 + at]) = (VALUE_TAG, value_tag);
+    head
+}
+
+/// Writes the attribute `$key`, a constant, with the text `$bytes`.
+macro_rules! put_text {
+    ($out:expr, $key:expr, $bytes:expr) => {{
+        const HEAD: [u8; $key.len() + 8] = head($key, (field::any_value::STRING << 3 | 2) as u8);
+        put_headed_text($out, HEAD, $key, $bytes)
+    }};
+}
+
+/// Writes the attribute `$key`, a constant, with a number.
+macro_rules! put_number {
+    ($out:expr, $key:expr, $number:expr) => {{
+        const HEAD: [u8; $key.len() + 7] = head($key, (field::any_value::INT << 3) as u8);
+        put_headed_number($out, HEAD, $key, $number)
+    }};
+}
+
+/// What [`put_attribute`] writes for a text, in two pieces if all lengths have one byte.
+#[inline]
+fn put_headed_text<const N: usize>(out: &mut Vec<u8>, mut head: [u8; N], key: &str, bytes: &[u8]) {
+    let length = N - 2 + bytes.len();
+    if length > 0x7f || !bytes.is_ascii() {
+        put(out, key, &*text(bytes));
+        return;
+    }
+    head[1] = length as u8;
+    head[N - 3] = bytes.len() as u8 + 2;
+    head[N - 1] = bytes.len() as u8;
+    out.extend_from_slice(&head);
+    out.extend_from_slice(bytes);
+}
+
+/// What [`put_attribute`] writes for a number, in one go if it is small, as statuses and ports are.
+#[inline]
+fn put_headed_number<const N: usize>(out: &mut Vec<u8>, mut head: [u8; N], key: &str, number: u32) {
+    let number_bytes = match number {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        _ => {
+            put(out, key, number);
+            return;
+        }
+    };
+    head[1] = (N - 2) as u8 + number_bytes;
+    head[N - 2] = 1 + number_bytes;
+    out.extend_from_slice(&head);
+    put_raw_varint(out, u64::from(number));
+}
+
 /// The method as the conventions want it, and its original if it is none that they know.
 fn method(received: &[u8]) -> (&'static str, bool) {
     const KNOWN: [&str; 10] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"];
@@ -126,8 +197,9 @@ pub fn put_server(
     attributes: impl FnOnce(&mut Vec<u8>),
 ) {
     let (method, is_known) = method(served.method);
-    let route = text(served.route);
-    let name = name.map_or_else(|| default_name(if is_known { method } else { "HTTP" }, &route), text);
+    let mut buffer = [0; USUAL_NAME_BYTES];
+    let shown = if is_known { method } else { "HTTP" };
+    let name = name.map_or_else(|| default_name(&mut buffer, shown, served.route), text);
     let is_error = served.status >= 500;
     let parts = SpanParts {
         trace_id: place.trace_id,
@@ -144,42 +216,44 @@ pub fn put_server(
         status: if is_error { StatusCode::Error } else { StatusCode::Unset },
         status_message: "",
     };
+    // Long values grow the buffer further; the usual span fits without.
+    out.reserve(USUAL_SPAN_BYTES);
     put_span(out, &parts, |out| {
-        put(out, http::REQUEST_METHOD, method);
+        put_text!(out, http::REQUEST_METHOD, method.as_bytes());
         if !is_known && !served.method.is_empty() {
-            put(out, http::REQUEST_METHOD_ORIGINAL, &*text(served.method));
+            put_text!(out, http::REQUEST_METHOD_ORIGINAL, served.method);
         }
         if !served.path.is_empty() {
-            put(out, http::URL_PATH, &*text(served.path));
+            put_text!(out, http::URL_PATH, served.path);
         }
         if !served.query.is_empty() {
-            put(out, http::URL_QUERY, &*text(&redact(served.query)));
+            put_text!(out, http::URL_QUERY, &redact(served.query));
         }
-        put(out, http::URL_SCHEME, served.scheme);
+        put_text!(out, http::URL_SCHEME, served.scheme.as_bytes());
         if served.status != 0 {
-            put(out, http::RESPONSE_STATUS_CODE, served.status);
+            put_number!(out, http::RESPONSE_STATUS_CODE, served.status);
         }
         match served.status {
-            0 => put(out, error::TYPE, "no_response"),
-            CLIENT_CLOSED_REQUEST => put(out, error::TYPE, "client_closed_request"),
-            500.. => put(out, error::TYPE, &*status_text(served.status)),
+            0 => put_text!(out, error::TYPE, b"no_response"),
+            CLIENT_CLOSED_REQUEST => put_text!(out, error::TYPE, b"client_closed_request"),
+            500.. => put_text!(out, error::TYPE, status_text(served.status).as_bytes()),
             _ => {}
         }
-        if !route.is_empty() {
-            put(out, http::ROUTE, &*route);
+        if !served.route.is_empty() {
+            put_text!(out, http::ROUTE, served.route);
         }
         if !served.host.is_empty() {
-            put(out, http::SERVER_ADDRESS, &*text(served.host));
+            put_text!(out, http::SERVER_ADDRESS, served.host);
         }
         if served.port != 0 {
-            put(out, http::SERVER_PORT, served.port);
+            put_number!(out, http::SERVER_PORT, u32::from(served.port));
         }
-        put(out, http::CLIENT_ADDRESS, &*text(served.client_address));
+        put_text!(out, http::CLIENT_ADDRESS, served.client_address);
         if !served.protocol.is_empty() {
-            put(out, http::NETWORK_PROTOCOL_VERSION, served.protocol);
+            put_text!(out, http::NETWORK_PROTOCOL_VERSION, served.protocol.as_bytes());
         }
         if let Some(user_agent) = served.user_agent {
-            put(out, http::USER_AGENT_ORIGINAL, &*text(user_agent));
+            put_text!(out, http::USER_AGENT_ORIGINAL, user_agent);
         }
         attributes(out);
     });
@@ -230,13 +304,13 @@ pub fn put_clients(
             status_message: "",
         };
         put_span(out, &parts, |out| {
-            put(out, http::REQUEST_METHOD, method);
+            put_text!(out, http::REQUEST_METHOD, method.as_bytes());
             put_peer(out, upstream, tried);
             if let Some(status) = outcome.status {
-                put(out, http::RESPONSE_STATUS_CODE, status);
+                put_number!(out, http::RESPONSE_STATUS_CODE, status);
             }
             if let Some(kind) = &outcome.error {
-                put(out, error::TYPE, &**kind);
+                put_text!(out, error::TYPE, kind.as_bytes());
             }
             if index > 0 {
                 put(out, http::REQUEST_RESEND_COUNT, i64::try_from(index).unwrap_or(i64::MAX));
@@ -266,15 +340,15 @@ fn put_peer(out: &mut Vec<u8>, upstream: &Upstream<'_>, tried: &Try<'_>) {
     let port = peer.rsplit_once(':').and_then(|(address, port)| Some((address, port.parse::<u16>().ok()?)));
     match port {
         Some((address, port)) => {
-            put(out, http::NETWORK_PEER_ADDRESS, address.trim_matches(['[', ']']));
-            put(out, http::NETWORK_PEER_PORT, port);
-            put(out, http::SERVER_PORT, port);
+            put_text!(out, http::NETWORK_PEER_ADDRESS, address.trim_matches(['[', ']']).as_bytes());
+            put_number!(out, http::NETWORK_PEER_PORT, u32::from(port));
+            put_number!(out, http::SERVER_PORT, u32::from(port));
         }
-        None => put(out, http::NETWORK_PEER_ADDRESS, &*peer),
+        None => put_text!(out, http::NETWORK_PEER_ADDRESS, peer.as_bytes()),
     }
     let name = if upstream.name.is_empty() { peer } else { text(upstream.name) };
-    put(out, http::SERVER_ADDRESS, &*name);
-    put(out, PEER_SERVICE, &*name);
+    put_text!(out, http::SERVER_ADDRESS, name.as_bytes());
+    put_text!(out, PEER_SERVICE, name.as_bytes());
 }
 
 /// How a try ended.
@@ -312,70 +386,29 @@ fn status_text(status: u32) -> Cow<'static, str> {
     }
 }
 
-fn default_name<'a>(method: &'a str, route: &str) -> Cow<'a, str> {
+/// Method and route; on the stack, if it is short and ASCII.
+fn default_name<'b>(buffer: &'b mut [u8; USUAL_NAME_BYTES], method: &'static str, route: &[u8]) -> Cow<'b, str> {
     if route.is_empty() {
         return method.into();
     }
-    let mut name = String::with_capacity(method.len() + 1 + route.len());
-    name.push_str(method);
-    name.push(' ');
-    name.push_str(route);
-    name.into()
+    let length = method.len() + 1 + route.len();
+    if let Some(target) = buffer.get_mut(..length) {
+        let (first, rest) = target.split_at_mut(method.len());
+        first.copy_from_slice(method.as_bytes());
+        if let Some((blank, last)) = rest.split_first_mut() {
+            *blank = b' ';
+            last.copy_from_slice(route);
+        }
+        if let Ok(name) = std::str::from_utf8(target) {
+            return name.into();
+        }
+        // What is not UTF-8 is replaced; the buffer is of no more use.
+    }
+    format!("{method} {}", text(route)).into()
 }
 
-#[inline]
 fn put<'a>(out: &mut Vec<u8>, key: &str, value: impl Into<Value<'a>>) {
-    match value.into() {
-        Value::String(text) => put_text(out, key, text),
-        Value::Int(number) => put_number(out, key, number),
-        other => put_attribute(out, field::span::ATTRIBUTES, key, other),
-    }
-}
-
-/// What [`put_attribute`] writes for a text, in one go if all lengths have one byte: texts are most of a span, and this is on
-/// the way of every request.
-#[inline]
-fn put_text(out: &mut Vec<u8>, key: &str, text: &str) {
-    const TAG: u8 = (field::span::ATTRIBUTES << 3 | 2) as u8;
-    /// The bytes of lengths and tags beside key and text.
-    const OVERHEAD: usize = 6;
-    let length = key.len() + text.len() + OVERHEAD;
-    if length > 0x7f {
-        put_attribute(out, field::span::ATTRIBUTES, key, text);
-        return;
-    }
-    out.reserve(length + 2);
-    out.extend_from_slice(&[TAG, length as u8, (field::key_value::KEY << 3 | 2) as u8, key.len() as u8]);
-    out.extend_from_slice(key.as_bytes());
-    let value = (field::key_value::VALUE << 3 | 2) as u8;
-    let string = (field::any_value::STRING << 3 | 2) as u8;
-    out.extend_from_slice(&[value, text.len() as u8 + 2, string, text.len() as u8]);
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// What [`put_attribute`] writes for a number, in one go if it is small, as statuses and ports are.
-#[inline]
-fn put_number(out: &mut Vec<u8>, key: &str, number: i64) {
-    /// Bytes of lengths and tags beside the key, and of the longest number with three.
-    const OVERHEAD: usize = 5;
-    const MAX_NUMBER_BYTES: usize = 3;
-    if !(0..1 << 21).contains(&number) || key.len() + OVERHEAD + MAX_NUMBER_BYTES > 0x7f {
-        put_attribute(out, field::span::ATTRIBUTES, key, number);
-        return;
-    }
-    let number_bytes = match number {
-        0..0x80 => 1,
-        0x80..0x4000 => 2,
-        _ => MAX_NUMBER_BYTES as u8,
-    };
-    let tag = (field::span::ATTRIBUTES << 3 | 2) as u8;
-    let length = (key.len() + OVERHEAD) as u8 + number_bytes;
-    out.reserve(usize::from(length) + 2);
-    out.extend_from_slice(&[tag, length, (field::key_value::KEY << 3 | 2) as u8, key.len() as u8]);
-    out.extend_from_slice(key.as_bytes());
-    let value = (field::key_value::VALUE << 3 | 2) as u8;
-    out.extend_from_slice(&[value, 1 + number_bytes, (field::any_value::INT << 3) as u8]);
-    put_raw_varint(out, number.cast_unsigned());
+    put_attribute(out, field::span::ATTRIBUTES, key, value);
 }
 
 fn seconds(millis: u64) -> f64 {

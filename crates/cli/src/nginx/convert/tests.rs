@@ -100,7 +100,7 @@ map $uri $rootspan_traced_3 {
 fn the_log_takes_what_it_can_and_lists_the_rest() {
     let (text, remarks) = converted(true);
     for line in
-        ["proxy_set_header b3 \"$rootspan_b3_out\";", "map $http_b3 $rootspan_b3 {", "log_format rootspan escape=json"]
+        ["proxy_set_header b3 $rootspan_b3_out;", "map $http_b3 $rootspan_b3 {", "log_format rootspan escape=json"]
     {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }

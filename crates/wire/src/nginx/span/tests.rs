@@ -71,25 +71,35 @@ fn server_attribute(served: &Served<'_>, key: &str) -> Option<String> {
 
 #[test]
 fn texts_are_encoded_as_wire_does_it() {
-    for length in [0, 1, 100, 115, 116, 117, 118, 200, 20_000] {
-        let text = "x".repeat(length);
-        let (mut own, mut expected) = (Vec::new(), Vec::new());
-        put_text(&mut own, "some.key", &text);
-        put_attribute(&mut expected, field::span::ATTRIBUTES, "some.key", text.as_str());
-        assert_eq!(own, expected, "{length}");
+    for length in [0, 1, 100, 110, 111, 112, 113, 114, 200, 20_000] {
+        for character in ["x", "\u{20ac}"] {
+            let value = character.repeat(length.min(MAX_VALUE_BYTES / 3));
+            let (mut own, mut expected) = (Vec::new(), Vec::new());
+            put_text!(&mut own, http::URL_PATH, value.as_bytes());
+            put_attribute(&mut expected, field::span::ATTRIBUTES, http::URL_PATH, value.as_str());
+            assert_eq!(own, expected, "{length}");
+        }
     }
 }
 
 #[test]
 fn numbers_are_encoded_as_wire_does_it() {
-    for number in [0, 1, 0x7f, 0x80, 200, 0x3fff, 0x4000, 65_535, (1 << 21) - 1, 1 << 21, -1, i64::MAX, i64::MIN] {
-        for key in ["k", &"k".repeat(118), &"k".repeat(119), &"k".repeat(120), &"k".repeat(300)] {
-            let (mut own, mut expected) = (Vec::new(), Vec::new());
-            put_number(&mut own, key, number);
-            put_attribute(&mut expected, field::span::ATTRIBUTES, key, number);
-            assert_eq!(own, expected, "{number} {}", key.len());
-        }
+    for number in [0, 1, 0x7f, 0x80, 200, 0x3fff, 0x4000, 65_535, (1 << 21) - 1, 1 << 21, u32::MAX] {
+        let (mut own, mut expected) = (Vec::new(), Vec::new());
+        put_number!(&mut own, http::SERVER_PORT, number);
+        put_attribute(&mut expected, field::span::ATTRIBUTES, http::SERVER_PORT, number);
+        assert_eq!(own, expected, "{number}");
     }
+}
+
+#[test]
+fn a_name_is_method_and_route_however_long() {
+    for route in ["/", "/\u{20ac}", &format!("/{}", "x".repeat(200))] {
+        let mut buffer = [0; USUAL_NAME_BYTES];
+        assert_eq!(default_name(&mut buffer, "GET", route.as_bytes()), format!("GET {route}"));
+    }
+    let mut buffer = [0; USUAL_NAME_BYTES];
+    assert_eq!(default_name(&mut buffer, "GET", b"/\xff"), "GET /\u{fffd}");
 }
 
 #[test]
