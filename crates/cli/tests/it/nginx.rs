@@ -103,7 +103,7 @@ fn gateway(folder: &Path, receiver: &str) -> Process {
         "receivers:\n  nginxlog: {{{receiver}, position_file: '{0}/positions.json', poll_interval: 20ms}}\n\
          exporters:\n  store: {{directory: '{0}/data'}}\nextensions:\n  health_check: {{endpoint: '127.0.0.1:0'}}\n\
          \x20 ui: {{endpoint: '127.0.0.1:0'}}\nservice:\n  extensions: [health_check, ui]\n\
-         \x20 telemetry: {{metrics: {{address: '127.0.0.1:0'}}}}\n\
+         \x20 telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{port: 0}}}}}}}}]}}}}\n\
          \x20 pipelines:\n    traces: {{receivers: [nginxlog], exporters: [store]}}\n",
         folder.display()
     );
@@ -196,8 +196,10 @@ fn the_printed_lines_make_spans_of_a_plain_nginx() {
     assert_eq!(parent, format!("00-{TRACE}-{}-01", client.id));
 
     // A retry, a failure, and what nginx answers itself.
-    for (path, errors) in [("/two/", &["connect_failed", ""][..]), ("/down/", &["connect_failed"]), ("/own/", &[])] {
-        let trace = format!("{}{:016x}", &TRACE[..16], path.len() + 1);
+    for (number, path, errors) in
+        [(1, "/two/", &["connect_failed", ""][..]), (2, "/down/", &["connect_failed"]), (3, "/own/", &[])]
+    {
+        let trace = format!("{}{number:016x}", &TRACE[..16]);
         nginx.get(path, &[&format!("traceparent: 00-{trace}-{PARENT}-01")]);
         let spans = spans(&process, &trace, errors.len() + 1);
         let server = &spans[0];
@@ -301,7 +303,7 @@ fn a_configuration_of_the_blogs_module_is_traced_by_its_log() {
     let (from, to) = (old.display().to_string(), log.display().to_string());
     let ended = Process::spawn(rootspan().args(["nginx", "config", "--log", "--log-file", &to, "--from", &from])).end();
     assert!(ended.status.success(), "{}", ended.stderr);
-    assert!(ended.stderr.contains("old.conf:8: opentelemetry_capture_headers on: no counterpart"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("old.conf:9: opentelemetry_capture_headers on: no counterpart"), "{}", ended.stderr);
     let nginx = Nginx::start(folder.path(), |listen| ended.stdout.replace("LISTEN", listen));
     nginx.get("/", &[&format!("traceparent: 00-{TRACE}-{PARENT}-01")]);
     let [server, client] = &spans(&process, TRACE, 2)[..] else { panic!("two spans") };
