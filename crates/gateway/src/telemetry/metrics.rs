@@ -57,6 +57,7 @@ pub(crate) enum Metric {
 
 impl Metric {
     /// Name, type and help. `{items}` in a name is what the items of a signal are called.
+    #[expect(clippy::too_many_lines, reason = "a table: one entry for each metric")]
     const fn describe(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::ReceiverAcceptedItems => {

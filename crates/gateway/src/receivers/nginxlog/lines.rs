@@ -108,7 +108,7 @@ impl Shared {
             let Some(pause) = refusal.retry_after else {
                 tracing::error!(lines = tally.lines, reason = refusal.message, "lines of nginx's log were refused");
                 self.counters.refused.fetch_add(tally.lines, Ordering::Relaxed);
-                self.count(Tally { lines: 0, ..tally });
+                self.count(&Tally { lines: 0, ..tally });
                 return true;
             };
             // Both branches are cancel-safe.
@@ -117,7 +117,7 @@ impl Shared {
                 () = tokio::time::sleep(pause.min(MAX_PAUSE)) => {}
             }
         }
-        self.count(tally);
+        self.count(&tally);
         true
     }
 
@@ -126,7 +126,7 @@ impl Shared {
         self.counters.dropped.fetch_add(lines, Ordering::Relaxed);
     }
 
-    fn count(&self, tally: Tally) {
+    fn count(&self, tally: &Tally) {
         for (counter, lines) in [
             (&self.counters.spans, tally.lines),
             (&self.counters.sampled_out, tally.sampled_out),

@@ -1,4 +1,3 @@
-use super::*;
 use crate::config::{Source, load_with};
 
 fn problems(receiver: &str) -> String {
