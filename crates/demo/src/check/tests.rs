@@ -27,12 +27,12 @@ fn the_cdns_span_must_say_how_the_request_ended() {
     let mut left = request(1, "/payments/1", true, true);
     left.outcome = Outcome { status: 0, result: "Error".to_owned() };
     let mut traces = BTreeMap::from([(left.trace_id, trace(&[CDN], &[CDN], 0))]);
-    let report = compare(std::slice::from_ref(&left), &traces);
+    let report = compare(std::slice::from_ref(&left), &traces, false);
     assert!(report.problems[0].contains("but its span says"), "{report}");
     for trace in traces.values_mut() {
         trace.cdn = Some((left.outcome.clone(), true));
     }
-    let report = compare(&[left], &traces);
+    let report = compare(&[left], &traces, false);
     assert!(report.agrees() && report.to_string().contains("1  Error 000"), "{report}");
 }
 

@@ -68,7 +68,7 @@ impl Receiver {
     pub(crate) const fn storage(&self) -> Option<&ExtensionReference> {
         match self {
             Self::OtlpJsonFile(config) => config.storage.as_ref(),
-            Self::Otlp(_) | Self::CloudFront(_) => None,
+            Self::Otlp(_) | Self::CloudFront(_) | Self::NginxLog(_) => None,
         }
     }
 }
