@@ -17,7 +17,7 @@ use crate::ledger::{ExporterIndex, Ledger, Snapshot};
 use crate::net::stop;
 use crate::runtime::connect::start_pipelines;
 use crate::runtime::delivery::Scatter;
-use crate::runtime::delivery::storage::{self, Storage};
+use crate::runtime::delivery::storage::{self, Hands, Storage};
 use crate::runtime::ingress::Ingresses;
 use crate::runtime::outlets::{self, Outlets};
 use crate::runtime::{Running, accounts};
@@ -31,6 +31,9 @@ const LOOK: Duration = Duration::from_millis(250);
 const LAST_OPERATION: Duration = Duration::from_secs(30);
 /// By then everything is delivered to back ends that are well.
 const EMPTY_BY: Duration = Duration::from_secs(6 * 3600);
+
+/// A disk answers after that; much happens meanwhile.
+const DISK_TIME: Duration = Duration::from_millis(20);
 
 /// What a life left.
 #[derive(Debug)]
@@ -192,7 +195,7 @@ fn start(world: &World<'_>, life: &Life, doors: &Doors, budget: &Arc<Budget>) ->
 
 fn open(world: &World<'_>, index: usize, door: &FaultyDirectory, ledger: &Arc<Ledger>) -> Storage {
     let config = outlets::file_storage(world.plan, &world.plan.exporters[index]).expect("its queue is on disk");
-    let settings = storage::Settings::of(config);
+    let settings = storage::Settings { hands: Hands::Slow(DISK_TIME), ..storage::Settings::of(config) };
     let account = (Arc::clone(ledger), ExporterIndex(index));
     let opened = Storage::open(Arc::new(door.clone()), settings, account, Arc::clone(&world.clock));
     opened.unwrap_or_else(|error| panic!("a sound disk cannot be opened: {error}"))

@@ -12,6 +12,9 @@ pub(crate) enum Hands {
     Blocking,
     /// Whoever asks, at once: for a directory in memory, in a single thread.
     Inline,
+    /// At once too, but the answer is there only after a while, as from a thread: for the simulation.
+    #[cfg(test)]
+    Slow(std::time::Duration),
 }
 
 /// Work on its way; `None`: it panicked.
@@ -27,6 +30,14 @@ impl Hands {
         match self {
             Self::Blocking => Box::pin(tasks::blocking(name, work)),
             Self::Inline => Box::pin(std::future::ready(Some(work()))),
+            #[cfg(test)]
+            Self::Slow(time) => {
+                let done = work();
+                Box::pin(async move {
+                    tokio::time::sleep(time).await;
+                    Some(done)
+                })
+            }
         }
     }
 }

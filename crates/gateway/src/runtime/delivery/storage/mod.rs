@@ -316,6 +316,10 @@ impl Storage {
     }
 
     fn take_settled(&mut self, now: Instant) {
+        // What is settled while the disk writes an account is not in it, and would be taken for recorded with it.
+        if self.disk.is_away() {
+            return;
+        }
         for Settled { sequence, letter } in self.returns.take() {
             self.book.settle(sequence);
             self.letters.extend(letter);
