@@ -119,3 +119,63 @@ fn mistakes_in_settings_are_all_reported_with_their_place() {
     }
     assert!(!site.path("out").exists(), "nothing is written");
 }
+
+#[test]
+fn a_function_is_tried_on_events_and_a_broken_rule_fails() {
+    let site = Site::new(Setup::default());
+    let out = site.path("edge");
+    build(&examples().join("edge.yaml"), &out);
+    let test =
+        |path: &Path, more: &[&str]| Process::spawn(rootspan().args(["edge", "test"]).arg(path).args(more)).end();
+    for file in ["viewer-request.js", "origin-request.mjs", "origin-response.mjs"] {
+        let ended = test(&out.join(file), &[]);
+        assert!(ended.status.success(), "{file}: {}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.stdout.matches("  goes on\n").count(), 2, "{file}: {}", ended.stdout);
+    }
+    let ended = test(&out.join("viewer-request.js"), &[]);
+    for part in ["bytes of 10000", "+ headers.traceparent.value: 00-", "access log: rs1;00-", "of the compute limit"] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+
+    let bad = site.path("mine.js");
+    let code = "function handler(event) { event.request.headers.via = {value: 'me'}; return event.request; }";
+    std::fs::write(&bad, code).expect("it can be written");
+    let ended = test(&bad, &["--format", "json"]);
+    assert!(!ended.status.success(), "CloudFront would answer 502");
+    let said: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(said["trials"][0]["status"], 502, "{said}");
+    assert_eq!(said["trials"][0]["reason"], "it tried to add, delete, or change the read-only header via");
+    let event = site.path("event.json");
+    std::fs::write(&event, "{}").expect("it can be written");
+    let ended = test(&bad, &["--event", &event.display().to_string()]);
+    assert!(!ended.status.success() && ended.stderr.contains("event 0 is none for viewer-request"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_emulator_says_what_it_does_not_imitate_and_what_it_needs() {
+    let ended = Process::spawn(rootspan().args(["edge", "emulate", "--help"])).end();
+    for part in ["Imitated: edge functions on all four events", "Not imitated: TLS, HTTP/2", "an assumption"] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+    let site = Site::new(Setup::default());
+    let out = site.path("edge");
+    build(&examples().join("edge.yaml"), &out);
+    let ended = Process::spawn(
+        rootspan()
+            .args([
+                "edge",
+                "emulate",
+                "--listen",
+                "127.0.0.1:0",
+                "--origin",
+                "http://127.0.0.1:9",
+                "--node",
+                "/no/node",
+            ])
+            .arg("--origin-request")
+            .arg(out.join("origin-request.mjs")),
+    )
+    .end();
+    assert!(!ended.status.success());
+    assert!(ended.stderr.contains("need Node.js 20 or later: /no/node cannot be run"), "{}", ended.stderr);
+}

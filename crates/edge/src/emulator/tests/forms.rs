@@ -12,7 +12,7 @@ use super::support::{Origin, get};
 use crate::emulator::delivery::envelope;
 use crate::emulator::delivery::{DeliveryCounts, LogLine};
 use crate::emulator::random::Random;
-use crate::emulator::{Config, Delivery, Destination, Emulator, LogForm, Mishaps, V2Format};
+use crate::emulator::{Bucket, Config, Delivery, Destination, Emulator, LogForm, Mishaps, V2Format};
 
 /// Every file below a folder: its path in there, and its text.
 fn files(folder: &std::path::Path) -> Vec<(String, String)> {
@@ -101,4 +101,35 @@ fn envelopes_are_made_by_stream_and_may_be_joined() {
     let joined = envelope::records(&batch, true, &random).expect("it is packed");
     assert_eq!(joined.len(), 1);
     assert_eq!(serde_json::Deserializer::from_str(&unpacked(&joined[0])).into_iter::<Value>().count(), 2);
+}
+
+#[tokio::test]
+async fn a_bucket_gets_the_files_signed() {
+    // It remembers what it was sent and says yes.
+    let (origin, bucket) = (Origin::start().await, Origin::start().await);
+    let destination = Destination::Bucket(Bucket {
+        endpoint: bucket.url(),
+        name: "logs".to_owned(),
+        prefix: "cdn/".to_owned(),
+        region: "eu-central-1".to_owned(),
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
+    });
+    let deliveries = vec![Delivery::new(LogForm::standard_v2(V2Format::Json), destination)];
+    let running = Emulator::start(Config { origin: origin.url(), deliveries, ..Config::default() }).await;
+    let running = running.expect("the emulator starts");
+    let request = Request::get(format!("http://{}/items", running.address)).body(Full::default());
+    get(&running, request.expect("valid request")).await.2.expect("a whole body");
+    let summary = running.shutdown().await;
+    assert_eq!(summary.deliveries, [DeliveryCounts { posted: 1, delivered: 1, ..DeliveryCounts::default() }]);
+    let seen = bucket.seen();
+    let [put] = &seen[..] else { panic!("one file, not {seen:?}") };
+    assert_eq!(put.method, "PUT");
+    assert!(put.target.starts_with("/logs/cdn/AWSLogs/111122223333/CloudFront/EDFDVBD6EXAMPLE/"), "{}", put.target);
+    let authorization = put.headers["authorization"].to_str().expect("text");
+    assert!(
+        authorization.contains("/eu-central-1/s3/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date")
+    );
+    let record: Value = serde_json::from_str(unpacked(&put.body).trim()).expect("a record");
+    assert_eq!(record["x-edge-request-id"], summary.ledger[0].request_id);
 }
