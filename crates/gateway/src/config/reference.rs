@@ -31,7 +31,7 @@ pub fn page() -> String {
         }
         page += &component_page(component);
     }
-    page += "\n### Accepted without effect\n\n";
+    page += "\n### Extensions that are accepted without effect\n\n";
     for (name, reason) in retired::REASONS {
         page += &format!("- `{name}`: {reason}\n");
     }

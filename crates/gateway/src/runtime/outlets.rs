@@ -78,7 +78,7 @@ pub(super) enum Queueing {
     /// In memory, or not at all.
     Memory,
     /// On disk.
-    Disk((PathBuf, Storage)),
+    Disk(Box<(PathBuf, Storage)>),
     /// On disk, where another exporter has to end first.
     After(Opening),
 }
@@ -201,7 +201,8 @@ pub(super) fn start_one(
     let mut outlet = Outlet { exporter, settings, budget, scatter, clock, state: Arc::clone(&state), storage: None };
     let (folder, task) = match queueing {
         Queueing::Memory => (None, tasks::start("delivery", delivery::run(input, outlet))),
-        Queueing::Disk((folder, storage)) => {
+        Queueing::Disk(opened) => {
+            let (folder, storage) = *opened;
             outlet.storage = Some(storage);
             (Some(folder), tasks::start("delivery", delivery::run(input, outlet)))
         }
@@ -315,7 +316,7 @@ pub(crate) fn start(
     let shared = Shared { budget: Arc::clone(budget), scatter: scatter.clone(), clock: Arc::clone(clock) };
     let mut outlets = Outlets { tasks: Vec::new(), inputs: Vec::new(), states: Vec::new() };
     for (index, (exporter, storage)) in exporters.into_iter().enumerate() {
-        let queueing = storage.map_or(Queueing::Memory, |storage| Queueing::Disk((PathBuf::new(), storage)));
+        let queueing = storage.map_or(Queueing::Memory, |storage| Queueing::Disk(Box::new((PathBuf::new(), storage))));
         let part = start_one(plan, index, (exporter, queueing), None, shared.clone());
         outlets.tasks.push(part.task);
         outlets.inputs.push(part.input);

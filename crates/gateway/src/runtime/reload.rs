@@ -220,7 +220,7 @@ impl Running {
             *queueing = if self.parts.outlets.iter().enumerate().any(|part| is_leaving(&part)) {
                 Queueing::After(opening)
             } else {
-                Queueing::Disk(opening.open().await?)
+                Queueing::Disk(Box::new(opening.open().await?))
             };
         }
         Ok(())

@@ -229,6 +229,9 @@ impl OtlpHttpConfig {
 }
 
 fn split_scheme(endpoint: &str) -> (Option<&str>, &str) {
+    // How gRPC writes that a name is to be looked up, or that there is nothing to look up: that happens by itself.
+    let resolved = endpoint.strip_prefix("dns:///").or_else(|| endpoint.strip_prefix("passthrough:///"));
+    let endpoint = resolved.unwrap_or(endpoint);
     match endpoint.split_once("://") {
         Some((scheme, target)) => (Some(scheme), target.trim_end_matches('/')),
         None => (None, endpoint),
