@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Buffers up to this length are taken from memory that the process has, not mapped and unmapped each time: as long as
-/// the longest gRPC message of the default configuration.
-const KEPT_BYTES: usize = 4 << 20;
+/// Buffers up to this length are taken from memory that the process has, not mapped and unmapped each time: the longest
+/// gRPC message of the default configuration, or what `batch` merges by default (8,192 spans), is shorter.
+const KEPT_BYTES: usize = 8 << 20;
 
 /// Starts the runtime with a worker for each core.
 pub(crate) fn start() -> anyhow::Result<Runtime> {

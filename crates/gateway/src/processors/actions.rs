@@ -235,9 +235,14 @@ fn hash<'a>(attributes: &mut AttributeEdits<'a>, key: &'a str) {
         Some(AnyValue::Empty | AnyValue::Bytes(_) | AnyValue::Array(_) | AnyValue::KeyValueList(_)) => None,
     };
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = digest.iter().flatten().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    let text: String = digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect();
-    attributes.set(key, Value::String(&text));
+    let mut text = [0; 64];
+    let mut length = 0;
+    for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(digest.iter().flatten()) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]];
+        length += 2;
+    }
+    let text = std::str::from_utf8(&text[..length]).unwrap_or_default();
+    attributes.set(key, Value::String(text));
 }
 
 fn extract<'a>(attributes: &mut AttributeEdits<'a>, key: &str, pattern: &Pattern, names: &'a [String]) {
