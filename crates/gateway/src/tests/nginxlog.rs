@@ -22,9 +22,10 @@ fn config(receiver: &str) -> String {
     )
 }
 
-async fn printed(started: &Started, lines: usize) -> String {
+/// What was printed, once there are so many spans; batches have lines of their own.
+async fn printed(started: &Started, spans: usize) -> String {
     let reached = async {
-        while started.printed().lines().count() < lines {
+        while started.printed().matches("\nnginx GET ").count() < spans {
             tokio::task::yield_now().await;
         }
     };

@@ -248,7 +248,9 @@ pub fn put_server(
         if served.port != 0 {
             put_number!(out, http::SERVER_PORT, u32::from(served.port));
         }
-        put_text!(out, http::CLIENT_ADDRESS, served.client_address);
+        if !served.client_address.is_empty() {
+            put_text!(out, http::CLIENT_ADDRESS, served.client_address);
+        }
         if !served.protocol.is_empty() {
             put_text!(out, http::NETWORK_PROTOCOL_VERSION, served.protocol.as_bytes());
         }
