@@ -247,6 +247,4 @@ impl<C: Component> Definitions<C> {
 }
 
 #[cfg(test)]
-mod corpus;
-#[cfg(test)]
 mod tests;

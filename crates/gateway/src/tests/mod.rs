@@ -3,6 +3,7 @@
 mod advisories;
 mod auth;
 mod cloudfront;
+mod corpus;
 mod forward;
 mod grpc;
 mod http;

@@ -29,7 +29,7 @@ const MEMORY_ATTEMPTS: u32 = 1_000;
 
 /// A part of a batch.
 enum Part {
-    Part(Batch),
+    Cut(Batch),
     /// There is no memory for a part.
     Whole,
     /// There is no time left.
@@ -106,7 +106,7 @@ impl Delivery {
         for spans in parts {
             let items = spans.len() as u64;
             let part = match self.part(&waiting.batch, &spans).await {
-                Part::Part(part) => part,
+                Part::Cut(part) => part,
                 Part::Stopped => return waiting.settle(End::Stopped),
                 Part::Whole if spans.start == 0 => {
                     let end = self.attempt(waiting.batch.clone()).await;
@@ -139,7 +139,7 @@ impl Delivery {
                 let mut part = split::part(traces, spans.clone());
                 part.shrink_to_fit();
                 let part = TraceBatch::from_trusted(part.into());
-                return part.map_or(Part::Whole, |traces| Part::Part(Batch::new(traces, reservation)));
+                return part.map_or(Part::Whole, |traces| Part::Cut(Batch::new(traces, reservation)));
             }
             if self.is_stopped_within(MEMORY_RETRY).await {
                 return Part::Stopped;

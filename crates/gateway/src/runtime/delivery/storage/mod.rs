@@ -147,7 +147,7 @@ pub(super) struct Finished(Back);
 
 enum Back {
     Committed(Option<Box<(Disk, Committed)>>),
-    Loaded(Option<(Loader, Loaded)>),
+    Loaded(Option<Box<(Loader, Loaded)>>),
 }
 
 impl Storage {
@@ -288,7 +288,7 @@ impl Storage {
                 && let Poll::Ready(done) = work.as_mut().poll(context)
             {
                 self.loader = Tool::Gone;
-                return Poll::Ready(Finished(Back::Loaded(done)));
+                return Poll::Ready(Finished(Back::Loaded(done.map(Box::new))));
             }
             Poll::Pending
         })
@@ -370,7 +370,8 @@ impl Storage {
                 self.disk = Tool::Here(disk);
                 self.committed(committed, queue, budget, now);
             }
-            Back::Loaded(Some((loader, loaded))) => {
+            Back::Loaded(Some(done)) => {
+                let (loader, loaded) = *done;
                 self.loader = Tool::Here(loader);
                 self.loaded(loaded, queue, now);
             }

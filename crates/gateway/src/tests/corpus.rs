@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Source, load_with};
+use crate::config::{Source, load_with};
 
 fn variables(name: &str) -> Option<String> {
     match name {
