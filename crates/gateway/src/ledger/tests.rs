@@ -1,3 +1,5 @@
+use rootspan_wire::otlp::payload::Signal;
+
 use super::*;
 
 #[test]
