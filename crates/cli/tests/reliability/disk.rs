@@ -224,7 +224,7 @@ fn what_is_refused_for_good_is_counted_and_kept() {
     let sink = Sink::start(Mode::Refusing);
     let gateway = stored(&sink);
     let mut process = gateway.start();
-    process.expect("refused");
+    process.expect("refuses accepted spans for good");
     let traffic = Traffic::light();
     let watch = Watch::start(&process);
     traffic.flow(process.ingest(), || {
