@@ -102,7 +102,9 @@ service:
     pub(crate) fn start_with(&self, environment: &[(&str, &str)]) -> Process {
         let mut command = rootspan();
         command.arg("run").arg("--config").arg(self.site.config()).envs(environment.iter().copied());
-        let process = Process::spawn(&mut command);
+        let mut process = Process::spawn(&mut command);
+        // Back ends in trouble are what most of these tests are about; each says it once.
+        process.expect("the back end does not take what is sent");
         process.ingest();
         process
     }

@@ -96,7 +96,18 @@ fn queue_line(queue: &SendingQueueConfig) -> String {
     }
     let when = if queue.wait_for_result { "delivered" } else { "queued" };
     let SendingQueueConfig { queue_size, sizer, num_consumers, .. } = queue;
-    format!("a queue of {queue_size} {} in memory, {num_consumers} at a time, acknowledged when {when}", sizer.name())
+    let sizer = sizer.name();
+    match &queue.storage {
+        None => {
+            format!("a queue of {queue_size} {sizer} in memory, {num_consumers} at a time, acknowledged when {when}")
+        }
+        Some(storage) => {
+            format!(
+                "a queue of {queue_size} {sizer} on disk ({}), {num_consumers} at a time, acknowledged when synced",
+                storage.id
+            )
+        }
+    }
 }
 
 impl Receiver {

@@ -218,7 +218,8 @@ service:
             // A queue that refuses makes the sender come again; the healthy exporter has its copy in both cases.
             assert_eq!(sent.is_ok(), on_full == "drop" || number < 2, "{on_full} {number}: {sent:?}");
         }
-        until(&gateway, |ledger| ledger.exporters[0].queued == 0).await;
+        // A sender hears that its request is accepted before what becomes of it is counted.
+        until(&gateway, |ledger| ledger.exporters[0].queued == 0 && ledger.exporters[1].queued == 2).await;
         let printed = spans_of(&gateway);
         assert_eq!(printed.lines().count(), 4);
         assert!(printed.lines().all(|line| line.ends_with("k=changed")), "{printed}");

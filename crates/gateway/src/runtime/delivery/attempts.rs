@@ -154,11 +154,17 @@ impl Delivery {
         let mut retry = self.retry.as_ref().map(|config| Retry::new(config, &self.scatter, Instant::now()));
         loop {
             let refusal = match self.exporter.export(batch.clone()).await {
-                Exported::Delivered { rejected_spans } => return End::Delivered { rejected_spans },
+                Exported::Delivered { rejected_spans } => {
+                    self.state.well((self.clock)());
+                    return End::Delivered { rejected_spans };
+                }
                 Exported::Failed(refusal) => refusal,
             };
             self.state.failed(&refusal.message, (self.clock)());
             let Some(hint) = refusal.retry_after else { return End::Rejected(refusal) };
+            if retry.is_some() {
+                self.state.in_trouble(&refusal.message, (self.clock)());
+            }
             match retry.as_mut().map(|retry| retry.next(hint, Instant::now())) {
                 Some(Wait::For(delay)) if self.is_stopped_within(delay).await => return End::Stopped,
                 Some(Wait::For(_)) => {}

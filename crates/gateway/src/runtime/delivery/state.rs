@@ -147,7 +147,20 @@ struct Shared {
     next_export: u64,
     sent_items: Histogram,
     sent_bytes: Histogram,
+    trouble: Trouble,
 }
+
+/// What was said of a back end that does not take what is sent.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// When it began, if it was said and has not ended.
+    since: Option<UnixNanos>,
+    /// When that was said last.
+    said_at: Option<UnixNanos>,
+}
+
+/// The next trouble is said after so long.
+const TROUBLE_INTERVAL_NANOS: u64 = 60_000_000_000;
 
 impl DeliveryState {
     /// The state of a delivery that has not begun.
@@ -160,6 +173,7 @@ impl DeliveryState {
             next_export: 0,
             sent_items: Histogram::new(ITEM_BOUNDS),
             sent_bytes: Histogram::new(BYTE_BOUNDS),
+            trouble: Trouble::default(),
         };
         let (used, memory_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let consumers = consumers as u64;
@@ -223,6 +237,37 @@ impl DeliveryState {
     /// An attempt failed.
     pub(super) fn failed(&self, message: &str, at: UnixNanos) {
         self.shared().last_error = Some(LastError { message: message.to_owned(), at });
+    }
+
+    /// An attempt failed that is repeated. Said once when it begins, and of a back end that comes and goes once a minute.
+    pub(super) fn in_trouble(&self, message: &str, at: UnixNanos) {
+        let mut shared = self.shared();
+        let was_said = shared.trouble.said_at.is_some_and(|said| at.0.saturating_sub(said.0) < TROUBLE_INTERVAL_NANOS);
+        if shared.trouble.since.is_some() || was_said {
+            return;
+        }
+        shared.trouble = Trouble { since: Some(at), said_at: Some(at) };
+        drop(shared);
+        tracing::warn!(
+            exporter = self.id,
+            signal = self.signal.name(),
+            reason = message,
+            "the back end does not take what is sent; it is tried again"
+        );
+    }
+
+    /// An attempt succeeded. What ended is said if its beginning was.
+    pub(super) fn well(&self, at: UnixNanos) {
+        let since = self.shared().trouble.since.take();
+        if let Some(since) = since {
+            let seconds = at.0.saturating_sub(since.0) / 1_000_000_000;
+            tracing::info!(
+                exporter = self.id,
+                signal = self.signal.name(),
+                seconds,
+                "the back end takes what is sent again"
+            );
+        }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
