@@ -22,6 +22,7 @@ pub(crate) fn effective(config: &Config, root: &Node) -> Node {
         "receivers" => config.receivers.keys().collect::<Vec<_>>(),
         "processors" => config.processors.keys().collect(),
         "exporters" => config.exporters.keys().collect(),
+        "connectors" => config.connectors.keys().collect(),
         "extensions" => config.extensions.keys().collect(),
         _ => Vec::new(),
     };

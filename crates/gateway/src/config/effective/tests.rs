@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use expect_test::expect_file;
 
@@ -62,6 +63,29 @@ fn what_is_printed_loads_again_and_prints_the_same() {
     assert_eq!(to_yaml(&tree(&yaml)), yaml);
     let json = to_json(&first).to_string();
     assert_eq!(to_yaml(&tree(&json)), yaml);
+}
+
+/// Each file that people might print: those of the corpus that are valid, and the examples.
+#[test]
+fn every_valid_file_loads_again_as_it_was_printed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut valid = 0;
+    for folder in ["testdata/collector-configs", "docs/examples"] {
+        for file in std::fs::read_dir(root.join(folder)).expect("the folder is there") {
+            let path = file.expect("it can be read").path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("it is text");
+            let loaded = |text: &str| load_tree(&[source(text)], &|name| Some(name.to_ascii_lowercase()));
+            let Ok((config, tree)) = loaded(&text) else { continue };
+            valid += 1;
+            let printed = to_yaml(&effective(&config, &tree));
+            let (config, tree) = loaded(&printed).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
+            assert_eq!(to_yaml(&effective(&config, &tree)), printed, "{}", path.display());
+        }
+    }
+    assert!(valid >= 15, "{valid} files are valid");
 }
 
 #[test]
