@@ -67,8 +67,10 @@ pub(crate) fn export(arguments: &QueueExportArguments) -> anyhow::Result<ExitCod
             complain!("{}: {reason}", queue.folder.display());
         }
     }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    match out.flush() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn write_request(out: &mut impl std::io::Write, format: QueueFormat, found: Found) -> std::io::Result<()> {

@@ -102,6 +102,14 @@ impl Reader {
         }
     }
 
+    /// Lets go of the open file if its segment was removed: until then the disk keeps its space.
+    pub fn let_go_of_removed(&mut self) {
+        let listed = |first: Sequence| lock(&self.segments).iter().any(|segment| segment.first == first);
+        if self.current.as_ref().is_some_and(|current| !listed(current.first)) {
+            self.current = None;
+        }
+    }
+
     fn pass_over(&mut self, segment: Segment) {
         self.current = None;
         self.next = segment.last.next();

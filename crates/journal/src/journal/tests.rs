@@ -248,3 +248,29 @@ fn replay_stops_where_the_owner_refuses() {
     let (_, found, _) = open(&directory, options(Codec::Raw), 0).expect("it opens");
     assert_eq!(found, frames(1..=5));
 }
+
+#[test]
+fn a_reader_lets_go_of_what_was_removed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let directory: Arc<dyn Directory> = Arc::new(FilesDirectory::open(folder.path()).expect("it is there"));
+    let (mut journal, ..) = open(&directory, options(Codec::Raw), 0).expect("a new one");
+    append_and_sync(&mut journal, 1..=3);
+    let mut reader = journal.read_from(Sequence(1)).expect("it is there");
+    while reader.next_frame().expect("sound").is_some() {}
+    // As the system sees it: a file that is removed and held open keeps its space.
+    let held = || {
+        let open = std::fs::read_dir("/proc/self/fd").expect("Linux").flatten();
+        let names = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        let of_this = |name: &std::path::PathBuf| {
+            name.starts_with(folder.path()) && name.to_string_lossy().ends_with(" (deleted)")
+        };
+        names.filter(of_this).count()
+    };
+    journal.close_segment();
+    append_and_sync(&mut journal, 4..=4);
+    journal.remove_segments(&journal.segments()).expect("they can be removed");
+    assert_eq!(held(), 1, "the reader does not know yet");
+    reader.let_go_of_removed();
+    assert_eq!(held(), 0);
+    assert_eq!(reader.next_frame().expect("sound"), Some((Sequence(4), payload(4).into())));
+}

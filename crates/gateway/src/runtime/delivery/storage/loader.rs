@@ -56,6 +56,12 @@ impl Loader {
         Self { reader }
     }
 
+    /// Holds no file that was removed: its space would not come back before the next read, and where the disk is full
+    /// nothing new comes that would be read.
+    pub(super) fn let_go_of_removed(&mut self) {
+        self.reader.let_go_of_removed();
+    }
+
     /// Reads frames up to `until`, about `bytes` of them, and pays for each before it is read.
     pub(super) fn load(&mut self, from: Sequence, until: Sequence, bytes: u64, budget: &Arc<Budget>) -> Loaded {
         self.reader.skip_to(from);

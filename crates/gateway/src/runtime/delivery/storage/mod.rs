@@ -377,6 +377,9 @@ impl Storage {
             }
             Back::Committed(None) | Back::Loaded(None) => self.refuse_staged(),
         }
+        if let Tool::Here(loader) = &mut self.loader {
+            loader.let_go_of_removed();
+        }
     }
 
     fn loaded(&mut self, loaded: Loaded, queue: &mut Queue, now: Instant) {
