@@ -42,8 +42,9 @@ config! {
         pattern: Option<Pattern>,
         /// For `convert`: the type that the value gets.
         converted_type: Option<ConvertedType>,
+        /// What is written where `from_attribute` or `from_context` has nothing.
+        default_value: Option<AnyConfig>,
     }
-    known { "default_value" }
 }
 
 /// What an action does.
@@ -104,7 +105,7 @@ impl Decode for ConvertedType {
 /// One action that makes sense.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    Write { key: String, source: Source, if_absent: bool, if_present: bool },
+    Write { key: String, source: Source, default: Option<AnyConfig>, if_absent: bool, if_present: bool },
     Delete { key: String, pattern: Option<Pattern> },
     Hash { key: String, pattern: Option<Pattern> },
     Extract { key: String, pattern: Pattern, names: Vec<String> },
@@ -149,6 +150,9 @@ fn resolve_one(config: &ActionConfig) -> Result<Action, &'static str> {
             "it has no `value`, no `from_attribute` and no `from_context`"
         });
     }
+    if config.default_value.is_some() && (!writes || config.value.is_some()) {
+        return Err("only what has `from_attribute` or `from_context` has a `default_value`");
+    }
     if (config.action == ActionKind::Convert) != config.converted_type.is_some() {
         return Err("`convert`, and only it, has a `converted_type`");
     }
@@ -163,7 +167,8 @@ fn resolve_one(config: &ActionConfig) -> Result<Action, &'static str> {
                 _ => return Err("it has more than one of `value`, `from_attribute` and `from_context`"),
             };
             let (if_absent, if_present) = (config.action != ActionKind::Update, config.action != ActionKind::Insert);
-            Ok(Action::Write { key, source, if_absent, if_present })
+            let default = config.default_value.clone();
+            Ok(Action::Write { key, source, default, if_absent, if_present })
         }
         ActionKind::Delete => Ok(Action::Delete { key, pattern }),
         ActionKind::Hash => Ok(Action::Hash { key, pattern }),
@@ -187,17 +192,12 @@ impl Action {
     /// Does it to what comes from `client`.
     pub(crate) fn apply<'a>(&'a self, attributes: &mut AttributeEdits<'a>, client: Option<&ClientContext>) {
         match self {
-            Self::Write { key, source, if_absent, if_present } => {
+            Self::Write { key, source, default, if_absent, if_present } => {
                 let is_present = attributes.get(key).is_some();
                 if if is_present { *if_present } else { *if_absent } {
-                    match source {
-                        Source::Value(value) => value.with_value(|value| attributes.set(key, value)),
-                        Source::Attribute(from) => _ = attributes.copy(key, from),
-                        Source::Context(from) => {
-                            if let Some(text) = client.and_then(|client| client.value(from)) {
-                                attributes.set(key, Value::String(&text));
-                            }
-                        }
+                    let is_written = write(attributes, key, source, client);
+                    if let (false, Some(default)) = (is_written, default) {
+                        default.with_value(|value| attributes.set(key, value));
                     }
                 }
             }
@@ -216,6 +216,29 @@ impl Action {
             Self::Extract { key, pattern, names } => extract(attributes, key, pattern, names),
             Self::Convert { key, to } => convert(attributes, key, *to),
         }
+    }
+}
+
+/// Whether the source had something.
+fn write<'a>(
+    attributes: &mut AttributeEdits<'a>,
+    key: &'a str,
+    source: &'a Source,
+    client: Option<&ClientContext>,
+) -> bool {
+    match source {
+        Source::Value(value) => {
+            value.with_value(|value| attributes.set(key, value));
+            true
+        }
+        Source::Attribute(from) => attributes.copy(key, from),
+        Source::Context(from) => match client.and_then(|client| client.value(from)) {
+            Some(text) => {
+                attributes.set(key, Value::String(&text));
+                true
+            }
+            None => false,
+        },
     }
 }
 

@@ -169,6 +169,24 @@ fn every_action() {
 }
 
 #[test]
+fn a_default_is_written_where_the_source_has_nothing() {
+    let (result, _) = run(
+        "  attributes:
+    actions:
+      - {pattern: '.', action: delete}
+      - {key: from, action: insert, value: here}
+      - {key: a, action: upsert, from_attribute: absent, default_value: fallback}
+      - {key: b, action: upsert, from_attribute: from, default_value: unused}
+      - {key: c, action: upsert, from_context: client.address, default_value: 7}
+      - {key: d, action: update, from_attribute: absent, default_value: nothing}",
+        &request(),
+    );
+    let shown = show(&result.expect("spans"));
+    let expected = r#"GET /a: from="here" a="fallback" b="here" c=7"#;
+    assert!(shown.contains(expected) && !shown.contains(" d="), "{shown}");
+}
+
+#[test]
 fn hashes_are_the_collectors() {
     // SHA-256 of the text, of one byte, of eight bytes little-endian: what the collector's hash action writes.
     check(

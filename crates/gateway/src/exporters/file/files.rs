@@ -11,6 +11,7 @@ use crate::clock::Clock;
 
 /// Files that were set aside have their time in the name, to the millisecond.
 const MILLISECOND: u64 = 1_000_000;
+const DAY: u64 = 86_400_000_000_000;
 
 /// The file that is written.
 pub(super) struct Files {
@@ -75,9 +76,13 @@ impl Files {
 
     /// `traces.json` → `traces-2026-09-14T10-15-30.295.json`, as the collector names it.
     fn aside(&self, time: UnixNanos) -> PathBuf {
+        self.path.with_file_name(self.aside_name(time))
+    }
+
+    fn aside_name(&self, time: UnixNanos) -> String {
         let time = time.utc().to_string().trim_end_matches('Z').replace(':', "-");
         let (stem, extension) = self.name();
-        self.path.with_file_name(format!("{stem}-{time}{extension}"))
+        format!("{stem}-{time}{extension}")
     }
 
     /// Name without and with its extension.
@@ -89,8 +94,8 @@ impl Files {
 
     /// Removes what is too much, but never `newest`, whatever the clock said of it.
     fn remove_oldest(&self, newest: &Path) -> io::Result<()> {
-        let keep = self.rotation.as_ref().map_or(0, |rotation| rotation.max_backups);
-        if keep == 0 {
+        let (keep, days) = self.rotation.as_ref().map_or((0, 0), |rotation| (rotation.max_backups, rotation.max_days));
+        if keep == 0 && days == 0 {
             return Ok(());
         }
         let (stem, extension) = self.name();
@@ -105,7 +110,12 @@ impl Files {
         }
         // The time in the name sorts as text.
         names.sort_unstable();
-        let surplus = names.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+        let keep = if keep == 0 { usize::MAX } else { usize::try_from(keep).unwrap_or(usize::MAX) };
+        // Nothing has a name before that of 1970.
+        let before = UnixNanos(if days == 0 { 0 } else { self.last.0.saturating_sub(days.saturating_mul(DAY)) });
+        let before = self.aside_name(before);
+        let too_old = names.iter().take_while(|name| **name < before).count();
+        let surplus = names.len().saturating_sub(keep).max(too_old);
         let oldest = names.iter().map(|name| folder.join(name)).filter(|path| path.file_name() != newest.file_name());
         oldest.take(surplus).try_for_each(std::fs::remove_file)
     }

@@ -62,8 +62,11 @@ config! {
         max_megabytes: u64 = "100" [MB],
         /// Most old files; 0 is no limit.
         max_backups: u64 = "100",
+        /// Old files are removed when they were set aside longer ago; 0 is no limit. Looked at when a file is begun.
+        max_days: u64 = "0" [days],
+        /// Local time in their names: only `false`, for names sort by age in UTC alone.
+        localtime: bool = "false",
     }
-    known { "max_days", "localtime" }
 }
 
 /// How requests are compressed.
@@ -92,6 +95,10 @@ impl FileConfig {
         }
         if config.rotation.as_ref().is_some_and(|rotation| rotation.max_megabytes == 0) {
             problems.error(&entry.position, "`rotation.max_megabytes` must be above 0");
+        }
+        if config.rotation.as_ref().is_some_and(|rotation| rotation.localtime) {
+            let reason = "`rotation.localtime: true` is known to the OpenTelemetry Collector, not supported by rootspan: names have UTC";
+            problems.error(&entry.position, reason);
         }
         Some(config)
     }

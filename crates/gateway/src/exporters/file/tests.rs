@@ -83,7 +83,7 @@ async fn protobuf_stands_behind_its_length_also_compressed() {
 #[tokio::test]
 async fn a_long_file_is_set_aside_and_the_oldest_go() {
     let folder = tempfile::tempdir().expect("a folder");
-    let rotation = RotationConfig { max_megabytes: 1, max_backups: 2 };
+    let rotation = RotationConfig { max_megabytes: 1, max_backups: 2, max_days: 0, localtime: false };
     let config = FileConfig { rotation: Some(rotation), append: false, ..config(folder.path()) };
     let long: Vec<String> = (0..5).map(|number| number.to_string().repeat(600_000)).collect();
     let long: Vec<&str> = long.iter().map(String::as_str).collect();
@@ -105,6 +105,23 @@ async fn a_long_file_is_set_aside_and_the_oldest_go() {
     assert_eq!(names, expected, "the two newest that were set aside, and what is not ours");
     let newest = std::fs::read_to_string(&config.path).expect("it is there");
     assert!(newest.contains("4444") && !newest.contains("3333"));
+}
+
+#[tokio::test]
+async fn files_that_were_set_aside_too_long_ago_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rotation = RotationConfig { max_megabytes: 1, max_backups: 0, max_days: 2, localtime: false };
+    let config = FileConfig { rotation: Some(rotation), ..config(folder.path()) };
+    let below = folder.path().join("below");
+    std::fs::create_dir_all(&below).expect("a folder");
+    // The clock of these tests stands at 2026-09-14T10:28:50.
+    let (old, young) = ("traces-2026-09-12T10-28-00.000.json", "traces-2026-09-12T10-29-00.000.json");
+    for name in [old, young] {
+        std::fs::write(below.join(name), "").expect("written");
+    }
+    let long = "x".repeat(600_000);
+    write(&config, &[long.as_str(), long.as_str()]).await;
+    assert_eq!((below.join(old).exists(), below.join(young).exists()), (false, true));
 }
 
 #[test]
