@@ -160,8 +160,15 @@ impl TelemetryConfig {
     pub(crate) fn decode_checked(node: &Node, problems: &mut Problems) -> Option<Self> {
         let metrics = node.structure().get("metrics").map(|metrics| metrics.value.structure());
         if let Some(address) = metrics.and_then(|metrics| metrics.get("address")) {
-            let message = "`address` is retired in the collector and still honoured here; `readers` takes its place";
-            problems.warning(&address.position, message);
+            let has_readers = metrics.is_some_and(|metrics| metrics.get("readers").is_some());
+            problems.warning(
+                &address.position,
+                if has_readers {
+                    "`address` is retired in the collector and has no effect beside `readers`: say it there"
+                } else {
+                    "`address` is retired in the collector and still honoured here; `readers` takes its place"
+                },
+            );
         }
         Self::decode(node, problems)
     }

@@ -5,3 +5,4 @@ pub mod cloudfront;
 pub mod nginxlog;
 pub mod otlp;
 pub mod otlpjsonfile;
+mod start_at;

@@ -1,5 +1,7 @@
 //! Access logs by Firehose's HTTP delivery.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -207,4 +209,29 @@ async fn one_log_is_authoritative() {
     let metrics = http(started.address("metrics", "http"), "GET", "/metrics", &[], b"").await.text();
     assert!(metrics.contains("outcome=\"secondary\"} 1\n"), "{metrics}");
     started.finish().await;
+}
+
+#[test]
+fn the_functions_own_settings_are_read_and_checked() {
+    use crate::config::{Source, load_with};
+    let load = |edge: &str| {
+        let text = format!(
+            "receivers: {{cloudfront: {{access_key: k, {edge}}}}}\nexporters: {{debug: }}\n\
+             service: {{pipelines: {{traces: {{receivers: [cloudfront], exporters: [debug]}}}}}}"
+        );
+        load_with(&[Source::Text { name: "t".to_owned(), text }], &|_| None)
+            .map(drop)
+            .map_err(|problems| problems.to_string())
+    };
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/edge.yaml");
+    assert_eq!(load(&format!("edge: '${{file:{}}}'", example.display())), Ok(()));
+    for (edge, expected) in [
+        ("edge: {probability: 5}", "expected a share from 0 to 1, found 5"),
+        ("edge: {paths: [{pattern: /a, probability: -1}]}", "expected a share from 0 to 1, found -1"),
+        ("rates: {Hit: 2}", "expected a share from 0 to 1, found 2"),
+        ("rates: {Hitt: 1}", "`Hitt` is no result type of CloudFront's; did you mean `Hit`?"),
+    ] {
+        let problems = load(edge).expect_err("refused");
+        assert!(problems.contains(expected), "{problems}");
+    }
 }

@@ -30,7 +30,7 @@ const TEXT: &str = "
 receivers:
   jaeger: null
   otlp: {protocols: '${PROTOCOLS}'}
-  cloudfront: {access_key: '${KEY}', routes: ['/a/{id}', '*'], service_name: '${PORT}x'}
+  cloudfront: {access_key: '${KEY}', routes: ['/a/{id}', '*'], service_name: '${PORT}x', edge: {force_sampling: {header: x-f, key: 'hunter2'}, export: {endpoint: 'https://e', token: 'hunter2'}}}
 processors:
   batch:
   resource: {attributes: [{key: a, value: '1', action: insert}, {key: b, value: 1, action: insert}, {key: password, value: 'x: y', action: insert}]}

@@ -9,6 +9,7 @@ use rootspan_wire::cloudfront::span::{self, Route, Settings};
 use rootspan_wire::cloudfront::{Columns, Reader};
 
 use crate::config;
+use crate::config::any::AnyConfig;
 use crate::config::decode::Decode;
 use crate::config::node::{Entry, Node, Value};
 use crate::config::problems::{Position, Problems, did_you_mean};
@@ -87,7 +88,7 @@ config! {
     /// What the edge function does: the keys of its settings that matter to whoever reads the logs. The others are its own.
     pub struct EdgeConfig {
         /// Share of traces that are sampled, 0 to 1, consistent by trace id.
-        probability: f64 = "1",
+        probability: Share = "1",
         /// What becomes of a `traceparent` that a viewer sends: `restart` or `continue`.
         trust: TrustSetting = "restart",
         /// Where the function puts its data: `custom-data`, `console` or `both`. With `console` a record waits in memory
@@ -96,19 +97,19 @@ config! {
         /// CloudFront's path patterns with what is different there; the first that matches wins.
         paths: Vec<EdgePathConfig>,
         /// Of no concern here.
-        baggage: Any,
+        baggage: Option<AnyConfig>,
         /// Of no concern here.
-        continue_secret: Any,
+        continue_secret: Option<AnyConfig>,
         /// Of no concern here.
-        propagators: Any,
+        propagators: Option<AnyConfig>,
         /// Of no concern here.
-        force_sampling: Any,
+        force_sampling: Option<Hidden>,
         /// Of no concern here.
-        response: Any,
+        response: Option<AnyConfig>,
         /// Of no concern here.
-        service_name: Any,
+        service_name: Option<AnyConfig>,
         /// Of no concern here.
-        export: Any,
+        export: Option<Hidden>,
     }
 }
 
@@ -118,11 +119,11 @@ config! {
         /// A path pattern of CloudFront's: `*` is any text, `?` any one character.
         pattern: String,
         /// Share of traces that are sampled; absent: as elsewhere.
-        probability: Option<f64>,
+        probability: Option<Share>,
         /// `restart` or `continue`; absent: as elsewhere.
         trust: Option<TrustSetting>,
         /// Of no concern here.
-        baggage: Any,
+        baggage: Option<AnyConfig>,
     }
 }
 
@@ -136,20 +137,40 @@ config! {
     }
 }
 
-/// A key that another program reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Any;
+/// A section that the function alone reads and that holds its secrets: they are not shown here either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hidden;
 
-impl Decode for Any {
+impl Decode for Hidden {
     const KIND: &'static str = "anything";
-    const ACCEPTS_NULL: bool = true;
+    const SECRET: bool = true;
 
     fn decode(_node: &Node, _problems: &mut Problems) -> Option<Self> {
         Some(Self)
     }
+}
 
-    fn absent(_position: &Position, _problems: &mut Problems) -> Option<Self> {
-        Some(Self)
+/// A share of traces or requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(f64);
+
+impl Share {
+    /// The threshold that keeps it; `None` keeps nothing.
+    fn threshold(self) -> Option<Threshold> {
+        Threshold::from_probability(self.0)
+    }
+}
+
+impl Decode for Share {
+    const KIND: &'static str = "a share from 0 to 1";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let share = f64::decode(node, problems)?;
+        if !(0.0..=1.0).contains(&share) {
+            problems.error(&node.position, format!("expected {}, found {share}", Self::KIND));
+            return None;
+        }
+        Some(Self(share))
     }
 }
 
@@ -172,7 +193,7 @@ impl Decode for RatesSetting {
                 let hint = did_you_mean(&entry.key, RESULT_TYPES);
                 problems.error(&entry.position, format!("`{}` is no result type of CloudFront's{hint}", entry.key));
             }
-            rates.push((entry.key.clone(), share(&entry.value, problems)?));
+            rates.push((entry.key.clone(), Share::decode(&entry.value, problems)?.threshold()));
         }
         Some(Self(Rates::new(rates)))
     }
@@ -185,16 +206,6 @@ impl Decode for RatesSetting {
 /// Values of `x-edge-result-type`.
 const RESULT_TYPES: [&str; 8] =
     ["Hit", "RefreshHit", "OriginShieldHit", "Miss", "LimitExceeded", "CapacityExceeded", "Error", "Redirect"];
-
-/// The threshold of a share; `None` inside for nothing.
-fn share(node: &Node, problems: &mut Problems) -> Option<Option<Threshold>> {
-    let share = f64::decode(node, problems)?;
-    if !(0.0..=1.0).contains(&share) {
-        problems.error(&node.position, format!("expected a share from 0 to 1, found {share}"));
-        return None;
-    }
-    Some(Threshold::from_probability(share))
-}
 
 /// `trust`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -255,10 +266,10 @@ impl Decode for ClientAddressSetting {
 impl EdgeConfig {
     /// What happens by path; the last rule is for all paths.
     fn rules(&self) -> Vec<PathRule> {
-        let rule = |pattern: &str, probability: Option<f64>, trust: Option<TrustSetting>| PathRule {
+        let rule = |pattern: &str, probability: Option<Share>, trust: Option<TrustSetting>| PathRule {
             pattern: PathPattern::new(pattern),
             trust: trust.unwrap_or(self.trust).0,
-            threshold: Threshold::from_probability(probability.unwrap_or(self.probability)),
+            threshold: probability.unwrap_or(self.probability).threshold(),
         };
         let paths = self.paths.iter().map(|path| rule(&path.pattern, path.probability, path.trust));
         paths.chain([rule("*", None, None)]).collect()

@@ -31,11 +31,12 @@ use rootspan_wire::nginx::log::Settings;
 
 use crate::config;
 use crate::config::decode::Decode;
-use crate::config::node::{Entry, Node};
+use crate::config::node::Entry;
 use crate::config::problems::Problems;
-use crate::config::values::{Endpoint, choice};
+use crate::config::values::Endpoint;
 use crate::net::listen::ListenError;
 use crate::net::stop::Stop;
+use crate::receivers::start_at::StartAt;
 use crate::runtime::ingress::Ingress;
 use crate::tasks::{self, Task};
 use crate::telemetry::metrics::RecordCounts;
@@ -67,23 +68,6 @@ config! {
         udp: Option<Endpoint>,
         /// Path of a datagram socket; it is made, and everybody on this machine may write to it.
         unix: Option<String>,
-    }
-}
-
-/// `start_at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    /// Everything that is there.
-    Beginning,
-    /// What comes from now on.
-    End,
-}
-
-impl Decode for StartAt {
-    const KIND: &'static str = "beginning or end";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        choice(node, problems, &[("beginning", Self::Beginning), ("end", Self::End)])
     }
 }
 

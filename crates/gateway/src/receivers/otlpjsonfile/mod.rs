@@ -34,11 +34,12 @@ use crate::clock::Clock;
 use crate::config;
 use crate::config::decode::Decode;
 use crate::config::id::ExtensionReference;
-use crate::config::node::{Entry, Node};
+use crate::config::node::Entry;
 use crate::config::problems::Problems;
-use crate::config::values::{ByteSize, choice};
+use crate::config::values::ByteSize;
 use crate::ledger::RefusalReason;
 use crate::net::stop::Stop;
+use crate::receivers::start_at::StartAt;
 use crate::runtime::ingress::{Ingress, Ingresses, Refused};
 use crate::tasks::{self, Task};
 use files::{Content, Files, Options, Window};
@@ -96,23 +97,6 @@ config! {
         "include_file_owner_group_name": "OTLP carries its own attributes",
         "include_file_record_number": "OTLP carries its own attributes",
         "include_file_record_offset": "OTLP carries its own attributes",
-    }
-}
-
-/// Where reading begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    /// At the first line.
-    Beginning,
-    /// Behind the last one.
-    End,
-}
-
-impl Decode for StartAt {
-    const KIND: &'static str = "beginning or end";
-
-    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
-        choice(node, problems, &[("beginning", Self::Beginning), ("end", Self::End)])
     }
 }
 

@@ -14,6 +14,8 @@ mod retry;
 pub(crate) mod state;
 pub(crate) mod storage;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

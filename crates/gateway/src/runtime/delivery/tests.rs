@@ -3,17 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use rootspan_wire::otlp::payload::Signal;
-use rootspan_wire::otlp::validate::{Limits, validate};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ack;
 use crate::exporters::{Export, Exported};
-use crate::ledger::{ExporterAccount, ExporterIndex, Ledger, PipelineIndex, Place, ReceiverIndex};
+use crate::ledger::{ExporterAccount, Ledger};
 use crate::tasks::{self, Task};
 
 /// Answers as told, in order, then takes everything; remembers how many spans each attempt had.
@@ -98,15 +94,8 @@ impl Bench {
             span_id: vec![index as u8 + 1; 8],
             ..Default::default()
         };
-        let scope_spans = vec![ScopeSpans { spans: (0..spans).map(span).collect(), ..Default::default() }];
-        let request =
-            ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..Default::default() }] };
+        let (item, answer) = testing::item(&self.ledger, &self.budget, (0..spans).map(span).collect());
         self.next_id += 1;
-        let traces = validate(request.encode_to_vec().into(), &Limits::default()).expect("sound").batch;
-        let reservation = self.budget.try_reserve(traces.bytes().len() as u64).expect("there is room");
-        let (mut acks, answer) = ack::begin(&self.ledger, ReceiverIndex(0), &[PipelineIndex(0)], spans as u64);
-        let ack = acks.remove(0).fan_out(&[Place::Exporter(ExporterIndex(0))]).remove(0);
-        let item = Item { batch: Batch::new(traces, reservation), ack };
         self.input.as_ref().expect("not finished").send(item).await.expect("delivery runs");
         self.settle().await;
         answer
@@ -114,10 +103,7 @@ impl Bench {
 
     /// Lets everything happen that can happen now.
     async fn settle(&self) {
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-            assert_eq!(self.ledger.snapshot().imbalances(), Vec::<String>::new());
-        }
+        testing::settle(&self.ledger).await;
     }
 
     fn account(&self) -> ExporterAccount {

@@ -3,22 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use prost::Message as _;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use rootspan_journal::directory::faulty::{Faults, FaultyDirectory};
 use rootspan_journal::directory::memory::{MemoryDirectory, Survival};
 use rootspan_wire::otlp::payload::Signal;
-use rootspan_wire::otlp::validate::{Limits, validate};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::*;
-use crate::ack;
 use crate::exporters::sending::{RetryConfig, Sizer};
 use crate::exporters::{Export, Exported, Exporter};
-use crate::ledger::{ExporterAccount, PipelineIndex, Place, ReceiverIndex};
+use crate::ledger::ExporterAccount;
 use crate::runtime::delivery::state::DeliveryState;
-use crate::runtime::delivery::{Merging, Outlet, Scatter, Settings as DeliverySettings, WAITING_BATCHES, run};
+use crate::runtime::delivery::{Merging, Outlet, Scatter, Settings as DeliverySettings, WAITING_BATCHES, run, testing};
 use crate::tasks::Task;
 
 /// What a back end says to everything.
@@ -149,15 +145,8 @@ impl Life {
             ..Default::default()
         };
         let spans_of = (self.next..self.next + spans).map(span).collect();
-        let scope_spans = vec![ScopeSpans { spans: spans_of, ..Default::default() }];
-        let request =
-            ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { scope_spans, ..Default::default() }] };
         self.next += spans;
-        let traces = validate(request.encode_to_vec().into(), &Limits::default()).expect("sound").batch;
-        let reservation = self.budget.try_reserve(traces.bytes().len() as u64).expect("there is room");
-        let (mut acks, answer) = ack::begin(&self.ledger, ReceiverIndex(0), &[PipelineIndex(0)], spans);
-        let ack = acks.remove(0).fan_out(&[Place::Exporter(ExporterIndex(0))]).remove(0);
-        let item = Item { batch: Batch::new(traces, reservation), ack };
+        let (item, answer) = testing::item(&self.ledger, &self.budget, spans_of);
         self.input.as_ref().expect("not finished").send(item).await.expect("delivery runs");
         self.settle().await;
         answer
@@ -165,10 +154,7 @@ impl Life {
 
     /// Lets everything happen that can happen now.
     async fn settle(&self) {
-        for _ in 0..50 {
-            tokio::task::yield_now().await;
-            assert_eq!(self.ledger.snapshot().imbalances(), Vec::<String>::new());
-        }
+        testing::settle(&self.ledger).await;
     }
 
     fn account(&self) -> ExporterAccount {
