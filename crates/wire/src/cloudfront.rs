@@ -10,6 +10,7 @@ mod console;
 pub mod conversion;
 mod envelope;
 mod join;
+pub mod observation;
 mod reader;
 mod record;
 pub mod rules;

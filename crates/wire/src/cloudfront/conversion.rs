@@ -3,11 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use rootspan_model::log_payload::LogPayload;
-
 use super::join::Joiner;
+use super::observation::{Fate, Observation, Observations};
 use super::span::{Encoder, Origin, Outcome, Settings, Unplaced};
-use super::{Found, InvalidRecord, Log, Reader, Record, Session};
+use super::{Found, InvalidRecord, Log, Reader, Session};
 use crate::otlp::batch::TraceBatch;
 use crate::otlp::json;
 use crate::otlp::validate::Limits;
@@ -46,6 +45,8 @@ pub enum What {
     Kept,
     /// Nothing: not sampled.
     SampledOut,
+    /// Nothing: left out by the rate of its result type.
+    Thinned,
     /// Nothing: another log is authoritative.
     Secondary,
     /// Data of the edge function, for a record.
@@ -62,11 +63,12 @@ pub enum What {
 
 impl What {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Span,
         Self::DerivedIds,
         Self::Kept,
         Self::SampledOut,
+        Self::Thinned,
         Self::Secondary,
         Self::FunctionLog,
         Self::Bad,
@@ -83,6 +85,7 @@ impl What {
             Self::DerivedIds => "span_derived_ids",
             Self::Kept => "kept",
             Self::SampledOut => "sampled_out",
+            Self::Thinned => "thinned",
             Self::Secondary => "secondary",
             Self::FunctionLog => "function_log",
             Self::Bad => "bad",
@@ -98,6 +101,7 @@ impl What {
             Outcome::Span(Origin::Function | Origin::Headers) => Self::Span,
             Outcome::Kept => Self::Kept,
             Outcome::SampledOut => Self::SampledOut,
+            Outcome::Thinned => Self::Thinned,
             Outcome::Unplaced(Unplaced::NoRequestId) => Self::NoRequestId,
             Outcome::Unplaced(Unplaced::UnknownTrace) => Self::UnknownTrace,
             Outcome::Unplaced(Unplaced::NoTime) => Self::NoTime,
@@ -152,6 +156,7 @@ impl Converter {
             session: self.reader.session(),
             encoder: Encoder::new(&self.settings),
             tally: Tally::default(),
+            observations: Observations::default(),
             first_problem: None,
         }
     }
@@ -167,6 +172,7 @@ pub struct Conversion<'c> {
     session: Session<'c>,
     encoder: Encoder<'c>,
     tally: Tally,
+    observations: Observations,
     first_problem: Option<InvalidRecord>,
 }
 
@@ -211,6 +217,12 @@ impl<'c> Conversion<'c> {
         &self.tally
     }
 
+    /// Gives away what is to be counted of the records so far.
+    #[must_use]
+    pub fn take_observations(&mut self) -> Observations {
+        std::mem::take(&mut self.observations)
+    }
+
     /// Gives away the spans that are not in a request yet.
     pub fn flush(&mut self, sink: &mut Sink<'_>) -> ControlFlow<()> {
         let full = std::mem::replace(&mut self.encoder, Encoder::new(&self.converter.settings)).finish();
@@ -221,16 +233,26 @@ impl<'c> Conversion<'c> {
         match found {
             Found::Record(record) if !self.converter.authoritative.is(record.log()) => {
                 self.tally.add(What::Secondary, 1);
+                self.observations.push(&Observation::new(&record, Fate::Secondary, None));
                 ControlFlow::Continue(())
             }
             Found::Record(record) => {
                 let logged = if record.has_payload() { None } else { self.converter.joiner.payload_of(&record) };
-                self.push(&record, logged.as_ref(), sink)
+                let placed = self.encoder.place(&record, logged.as_ref());
+                self.observations.push(&Observation::new(&record, Fate::of(placed.outcome), Some(&placed)));
+                self.placed(placed.outcome, sink)
             }
             Found::Payload { request_id, payload } => {
                 self.tally.add(What::FunctionLog, 1);
                 match self.converter.joiner.record_for(request_id, &payload) {
-                    Some(record) => self.push(&record, Some(&payload), sink),
+                    Some(record) => {
+                        let placed = self.encoder.place(&record, Some(&payload));
+                        // The record itself was counted when it came.
+                        if let Outcome::Span(_) = placed.outcome {
+                            self.observations.push(&Observation::new(&record, Fate::Joined, Some(&placed)));
+                        }
+                        self.placed(placed.outcome, sink)
+                    }
                     None => ControlFlow::Continue(()),
                 }
             }
@@ -259,8 +281,7 @@ impl<'c> Conversion<'c> {
         }
     }
 
-    fn push(&mut self, record: &Record<'_>, logged: Option<&LogPayload>, sink: &mut Sink<'_>) -> ControlFlow<()> {
-        let outcome = self.encoder.push(record, logged);
+    fn placed(&mut self, outcome: Outcome, sink: &mut Sink<'_>) -> ControlFlow<()> {
         self.tally.add(What::of(outcome), 1);
         if self.encoder.byte_count() >= REQUEST_BYTES { self.flush(sink) } else { ControlFlow::Continue(()) }
     }

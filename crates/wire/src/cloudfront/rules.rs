@@ -113,8 +113,10 @@ pub(crate) enum Decision {
     Sampled(Threshold),
     /// It is not, but the span is kept for this reason.
     Kept(&'static str),
-    /// No span.
+    /// No span: the trace is not sampled.
     Out,
+    /// No span: the trace is sampled, and the rate of the result type leaves it out.
+    Thinned,
 }
 
 /// What a decision needs to know of the context.
@@ -146,7 +148,7 @@ pub(crate) fn decide(record: &Record<'_>, sampling: Sampling, rates: &Rates, kee
     if keep.slower_than.is_some_and(is_slow) {
         return Decision::Kept("slow");
     }
-    Decision::Out
+    if sampling.is_sampled { Decision::Thinned } else { Decision::Out }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::log_payload::LogPayload;
 use rootspan_model::sampling::{Randomness, Threshold};
 use rootspan_model::span::{SpanKind, StatusCode};
+use rootspan_model::time::UnixNanos;
 use rootspan_model::trace_context::{TraceFlags, TraceParent};
 
 use super::rules::{Decision, Keep, PathRule, Rates, Sampling, Trust, decide};
@@ -22,6 +23,7 @@ use crate::otlp::write::{
 };
 use attributes::{error_type, put_attributes};
 use time::times;
+pub(super) use time::{end, taken_nanos};
 
 /// What spans of one receiver are like.
 #[derive(Clone, Debug)]
@@ -115,10 +117,26 @@ pub enum Outcome {
     Span(Origin),
     /// The trace is not sampled, but the span was added.
     Kept,
-    /// The edge decided not to sample the trace, or the rate of the result type.
+    /// The edge decided not to sample the trace.
     SampledOut,
+    /// The edge sampled the trace, and the rate of the result type left it out.
+    Thinned,
     /// No span can be made; to be counted.
     Unplaced(Unplaced),
+}
+
+/// What became of a record, and of which span it became part.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub(super) outcome: Outcome,
+    pub(super) ids: Option<(TraceId, SpanId)>,
+    pub(super) end: Option<UnixNanos>,
+}
+
+impl Placed {
+    const fn without_span(outcome: Outcome) -> Self {
+        Self { outcome, ids: None, end: None }
+    }
 }
 
 /// Where a span's ids come from.
@@ -175,7 +193,13 @@ impl<'s> Encoder<'s> {
     ///
     /// `logged` is what the edge function logged of the request by itself; the same in the record comes before it.
     pub fn push(&mut self, record: &Record<'_>, logged: Option<&LogPayload>) -> Outcome {
-        put_record(&mut self.spans, record, logged, self.settings).unwrap_or_else(Outcome::Unplaced)
+        self.place(record, logged).outcome
+    }
+
+    /// The same, and says where the span is.
+    pub(super) fn place(&mut self, record: &Record<'_>, logged: Option<&LogPayload>) -> Placed {
+        put_record(&mut self.spans, record, logged, self.settings)
+            .unwrap_or_else(|unplaced| Placed::without_span(Outcome::Unplaced(unplaced)))
     }
 
     /// Bytes of the spans so far. A short record makes a longer span, so a caller with a budget has to look, and may
@@ -238,7 +262,7 @@ impl Context {
             Decision::Sampled(threshold) if self.threshold.is_some() || threshold > Threshold::ALWAYS => {
                 Some(format!("th:{threshold}"))
             }
-            Decision::Sampled(_) | Decision::Kept(_) | Decision::Out => None,
+            Decision::Sampled(_) | Decision::Kept(_) | Decision::Thinned | Decision::Out => None,
         };
         let random_value = self.random_value.map(|random_value| format!("rv:{random_value}"));
         match (threshold, random_value) {
@@ -254,12 +278,13 @@ fn put_record(
     record: &Record<'_>,
     logged: Option<&LogPayload>,
     settings: &Settings,
-) -> Result<Outcome, Unplaced> {
+) -> Result<Placed, Unplaced> {
     let context = find_context(record, logged, &settings.paths)?;
     let is_error = error_type(record).is_some();
     let decision = decide(record, context.sampling(), &settings.rates, &settings.keep, is_error);
     let (outcome, kept_by) = match decision {
-        Decision::Out => return Ok(Outcome::SampledOut),
+        Decision::Out => return Ok(Placed::without_span(Outcome::SampledOut)),
+        Decision::Thinned => return Ok(Placed::without_span(Outcome::Thinned)),
         Decision::Kept(reason) => (Outcome::Kept, Some(reason)),
         Decision::Sampled(_) => (Outcome::Span(context.origin), None),
     };
@@ -288,7 +313,7 @@ fn put_record(
             put_link(out, trace_id, span_id, "", |_| {});
         }
     });
-    Ok(outcome)
+    Ok(Placed { outcome, ids: Some((context.trace_id, context.span_id)), end: Some(end) })
 }
 
 /// OTLP `SpanFlags`: bit 8 says that bit 9 is meant, bit 9 that the parent is remote.

@@ -104,7 +104,7 @@ impl Intake {
 
     /// Says once if nothing becomes a span because all records are of the other log.
     fn warn_of_secondary(&self) {
-        let made = [What::Span, What::DerivedIds, What::Kept, What::SampledOut];
+        let made = [What::Span, What::DerivedIds, What::Kept, What::SampledOut, What::Thinned];
         let has_spans = made.into_iter().any(|what| self.counters.of(what) > 0);
         if self.counters.of(What::Secondary) == 0 || has_spans || self.has_warned.swap(true, Ordering::Relaxed) {
             return;

@@ -179,7 +179,7 @@ fn without_data_a_continued_trace_is_looked_for_in_the_headers() {
         match outcome {
             Outcome::Span(_) => Ok(batch.span(0).span.trace_id.to_string()),
             Outcome::Unplaced(reason) => Err(reason),
-            Outcome::SampledOut | Outcome::Kept => panic!("not sampled out"),
+            Outcome::SampledOut | Outcome::Thinned | Outcome::Kept => panic!("not sampled out"),
         }
     };
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -379,9 +379,9 @@ fn rates_thin_result_types_consistently() {
     };
     let (high, low) = ("00ffffffffffffff", "00bfffffffffffff");
     assert_eq!(kept(&settings, &record(high, "Hit")), (Outcome::Span(Origin::Function), None, "ot=th:c".into()));
-    assert_eq!(kept(&settings, &record(low, "Hit")).0, Outcome::SampledOut);
+    assert_eq!(kept(&settings, &record(low, "Hit")).0, Outcome::Thinned);
     assert_eq!(kept(&settings, &record(low, "Miss")), (Outcome::Span(Origin::Function), None, String::new()));
-    assert_eq!(kept(&settings, &record(high, "Error")).0, Outcome::SampledOut, "a rate of 0");
+    assert_eq!(kept(&settings, &record(high, "Error")).0, Outcome::Thinned, "a rate of 0");
     // The edge's own threshold is the larger one of the two.
     let thinned = record(high, "Hit").replace(";-;-;-", ";e;-;-");
     assert_eq!(kept(&settings, &thinned).2, "ot=th:e");

@@ -11,7 +11,7 @@ const NANOS: u64 = 1_000_000_000;
 /// Logs tell when the response was finished and how long the request took. Where that is to the millisecond it gives
 /// both ends; `date` and `time` have whole seconds only, so the function's own start is better than they are.
 pub(super) fn times(record: &Record<'_>, function_start_millis: Option<u64>) -> Option<(UnixNanos, UnixNanos)> {
-    let taken = record.get(Field::TimeTaken).and_then(decimal_seconds);
+    let taken = taken_nanos(record);
     let function_start = function_start_millis.and_then(|millis| millis.checked_mul(1_000_000));
     let exact = millis(record).or_else(|| record.get(Field::Timestamp).and_then(decimal_seconds));
     let (start, end) = match (exact, function_start) {
@@ -26,6 +26,16 @@ pub(super) fn times(record: &Record<'_>, function_start_millis: Option<u64>) -> 
         }
     };
     Some((UnixNanos(start), UnixNanos(end)))
+}
+
+/// When the response was finished, as the log alone tells.
+pub(in crate::cloudfront) fn end(record: &Record<'_>) -> Option<UnixNanos> {
+    times(record, None).map(|(_, end)| end)
+}
+
+/// How long the request took.
+pub(in crate::cloudfront) fn taken_nanos(record: &Record<'_>) -> Option<u64> {
+    record.get(Field::TimeTaken).and_then(decimal_seconds)
 }
 
 fn millis(record: &Record<'_>) -> Option<u64> {
