@@ -3,6 +3,7 @@
 //! A record gives the same bytes whenever it is delivered, so that the store sees one span.
 
 mod attributes;
+mod privacy;
 mod time;
 
 use rootspan_model::conventions::{cloudfront, resource};
@@ -58,14 +59,14 @@ impl Default for Settings {
     }
 }
 
-/// What of the viewer's data goes into spans. Cookies never do.
+/// What of the viewer's data goes into spans: the defaults of [`privacy`], or more. Cookies never do.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Privacy {
     /// The viewer's address.
     pub client_address: ClientAddress,
     /// Take the viewer's address from `X-Forwarded-For`, which anyone can send.
     pub trust_forwarded_for: bool,
-    /// Query parameters whose values are kept. Those that carry credentials never are.
+    /// Parameters of queries and paths whose values are kept. Those that carry credentials never are.
     pub query_values: Vec<String>,
 }
 

@@ -2,6 +2,7 @@
 
 mod firehose;
 mod forms;
+mod privacy;
 mod rules;
 mod serving;
 mod support;

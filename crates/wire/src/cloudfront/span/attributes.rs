@@ -1,11 +1,10 @@
 //! Attributes of the viewer's span: OpenTelemetry's HTTP conventions, and `aws.cloudfront.*` for what they lack.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rootspan_model::conventions::{cloudfront, error, http};
 
-use super::{ClientAddress, Privacy, Settings};
+use super::{ClientAddress, Privacy, Settings, privacy};
 use crate::cloudfront::record::percent_decoded;
 use crate::cloudfront::{Field, Record};
 use crate::otlp::field::span::ATTRIBUTES;
@@ -13,33 +12,6 @@ use crate::otlp::write::{Value, put_attribute};
 
 /// The methods of RFC 9110, PATCH and QUERY: others are `_OTHER`, as the conventions want.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
-
-/// Query parameters that carry credentials, in lower case; their values are never kept.
-const SECRET_PARAMETERS: [&str; 20] = [
-    "signature",
-    "policy",
-    "key-pair-id",
-    "token",
-    "access_token",
-    "id_token",
-    "refresh_token",
-    "awsaccesskeyid",
-    "x-amz-signature",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-goog-signature",
-    "sig",
-    "code",
-    "password",
-    "secret",
-    "client_secret",
-    "api_key",
-    "apikey",
-    "jwt",
-];
-
-/// What stands for a value that is not kept (OpenTelemetry, conventions for `url.query`).
-const REDACTED: &str = "REDACTED";
 
 pub(super) fn put_attributes(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings, context: &str) {
     put_request(out, record, &settings.privacy);
@@ -74,7 +46,7 @@ pub(super) fn put_attributes(out: &mut Vec<u8>, record: &Record<'_>, settings: &
     }
 }
 
-fn put_request(out: &mut Vec<u8>, record: &Record<'_>, privacy: &Privacy) {
+fn put_request(out: &mut Vec<u8>, record: &Record<'_>, kept: &Privacy) {
     if let Some(original) = record.get(Field::Method) {
         let known = known_method(record);
         put_text(out, http::REQUEST_METHOD, Some(known.unwrap_or("_OTHER")));
@@ -83,8 +55,8 @@ fn put_request(out: &mut Vec<u8>, record: &Record<'_>, privacy: &Privacy) {
         }
     }
     put_text(out, http::URL_SCHEME, record.get(Field::Protocol));
-    put_text(out, http::URL_PATH, path(record));
-    let query = query(record).map(|query| redacted(query, &privacy.query_values));
+    put_text(out, http::URL_PATH, path(record).map(|path| privacy::path(path, &kept.query_values)).as_deref());
+    let query = query(record).map(|query| privacy::query(query, &kept.query_values));
     put_text(out, http::URL_QUERY, query.as_deref());
     put_number(out, http::RESPONSE_STATUS_CODE, status(record).map(i64::from));
     put_text(out, error::TYPE, error_type(record).as_deref());
@@ -97,9 +69,7 @@ fn put_request(out: &mut Vec<u8>, record: &Record<'_>, privacy: &Privacy) {
     let user_agent = record.get(Field::UserAgent).map(|text| percent_decoded(text.into()));
     put_text(out, http::USER_AGENT_ORIGINAL, user_agent.as_deref());
     if let Some(referrer) = record.get(Field::Referrer) {
-        let decoded = percent_decoded(referrer.into());
-        let without_query = decoded.split(['?', '#']).next().unwrap_or_default();
-        put_header(out, http::REQUEST_HEADER_PREFIX, "referer", without_query);
+        put_header(out, http::REQUEST_HEADER_PREFIX, "referer", &privacy::referrer(referrer, &kept.query_values));
     }
     if let Some(content_type) = record.get(Field::ContentType) {
         put_header(out, http::RESPONSE_HEADER_PREFIX, "content-type", &percent_decoded(content_type.into()));
@@ -108,16 +78,16 @@ fn put_request(out: &mut Vec<u8>, record: &Record<'_>, privacy: &Privacy) {
     put_number(out, http::RESPONSE_SIZE, record.number::<i64>(Field::ResponseBytes));
 }
 
-fn put_connection(out: &mut Vec<u8>, record: &Record<'_>, privacy: &Privacy) {
+fn put_connection(out: &mut Vec<u8>, record: &Record<'_>, kept: &Privacy) {
     let peer = record.get(Field::ClientAddress);
-    let forwarded = record.get(Field::ForwardedFor).filter(|_| privacy.trust_forwarded_for);
+    let forwarded = record.get(Field::ForwardedFor).filter(|_| kept.trust_forwarded_for);
     let client = forwarded.and_then(|list| list.split(',').next()).map(str::trim).or(peer);
-    let client = client.and_then(|address| kept_address(address, privacy.client_address));
+    let client = client.and_then(|address| privacy::address(address, kept.client_address));
     put_text(out, http::CLIENT_ADDRESS, client.as_deref());
     if forwarded.is_some() {
-        let peer = peer.and_then(|address| kept_address(address, privacy.client_address));
+        let peer = peer.and_then(|address| privacy::address(address, kept.client_address));
         put_text(out, http::NETWORK_PEER_ADDRESS, peer.as_deref());
-    } else if privacy.client_address == ClientAddress::Full {
+    } else if kept.client_address == ClientAddress::Full {
         put_number(out, http::CLIENT_PORT, record.number::<i64>(Field::ClientPort));
     }
     if let Some(version) = record.get(Field::ProtocolVersion).and_then(|version| version.strip_prefix("HTTP/")) {
@@ -201,34 +171,4 @@ fn split_port(host: &str) -> (&str, Option<u16>) {
         _ => (host, None),
     };
     (address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address), port)
-}
-
-fn kept_address(address: &str, kept: ClientAddress) -> Option<String> {
-    match kept {
-        ClientAddress::Full => Some(address.to_owned()),
-        ClientAddress::Omitted => None,
-        // What is no address cannot be cut, so it is not kept.
-        ClientAddress::Network => match address.parse().ok()? {
-            IpAddr::V4(v4) => Some(network_of_v4(v4).to_string()),
-            IpAddr::V6(v6) => Some(match v6.to_ipv4_mapped() {
-                Some(v4) => network_of_v4(v4).to_string(),
-                None => Ipv6Addr::from_bits(v6.to_bits() & (!0 << 80)).to_string(),
-            }),
-        },
-    }
-}
-
-fn network_of_v4(address: Ipv4Addr) -> Ipv4Addr {
-    Ipv4Addr::from_bits(address.to_bits() & (!0 << 8))
-}
-
-/// The query with all values replaced but those of the parameters in `kept`.
-fn redacted(query: &str, kept: &[String]) -> String {
-    let parameters = query.split('&').map(|parameter| {
-        let Some((name, _)) = parameter.split_once('=') else { return Cow::Borrowed(parameter) };
-        let is_secret = SECRET_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
-        let is_kept = !is_secret && kept.iter().any(|kept| kept == name);
-        if is_kept { Cow::Borrowed(parameter) } else { format!("{name}={REDACTED}").into() }
-    });
-    parameters.collect::<Vec<_>>().join("&")
 }

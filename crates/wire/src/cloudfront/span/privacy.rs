@@ -1,0 +1,185 @@
+//! What is kept of the viewer (DESIGN.md section 2, point 8). Everything here gives either what was there or less, and what
+//! it does not understand is not kept.
+//!
+//! | of | is kept | by configuration |
+//! |---|---|---|
+//! | cookies, headers, user names in URLs | nothing | never |
+//! | the query | names; parameters without a value if they are words | values of named parameters, credentials never |
+//! | the path | all but values of its parameters (`;jsessionid=…`) | as those of the query |
+//! | the referrer | as far as its path, treated as one | – |
+//! | addresses | the network | all, or nothing |
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::ClientAddress;
+use crate::cloudfront::record::percent_decoded;
+
+/// Query parameters that carry credentials, in lower case; their values are never kept.
+const SECRET_PARAMETERS: [&str; 20] = [
+    "signature",
+    "policy",
+    "key-pair-id",
+    "token",
+    "access_token",
+    "id_token",
+    "refresh_token",
+    "awsaccesskeyid",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-goog-signature",
+    "sig",
+    "code",
+    "password",
+    "secret",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "jwt",
+];
+
+/// What stands for a value that is not kept (OpenTelemetry, conventions for `url.query`).
+pub(super) const REDACTED: &str = "REDACTED";
+
+/// Longer names are rather tokens.
+const NAME_MAX_CHARS: usize = 64;
+
+/// Longer words are rather tokens.
+const WORD_MAX_CHARS: usize = 24;
+
+/// An escape within an escape is met where one proxy encodes what another did; more is nobody's name.
+const MAX_ESCAPES: usize = 3;
+
+/// 6to4 (RFC 3056): the IPv4 address is in the first 48 bits.
+const SIX_TO_FOUR: u16 = 0x2002;
+
+/// The query with all values replaced but those of the parameters in `kept`.
+pub(super) fn query(query: &str, kept: &[String]) -> String {
+    let mut text = String::with_capacity(query.len() + REDACTED.len());
+    // Old applications separate by semicolons: what follows one is a parameter of its own, too.
+    for parameter in query.split_inclusive(['&', ';']) {
+        let (parameter, separator) = match parameter.char_indices().next_back() {
+            Some((at, separator @ ('&' | ';'))) => (parameter.get(..at).unwrap_or_default(), Some(separator)),
+            Some(_) | None => (parameter, None),
+        };
+        put_parameter(&mut text, parameter, kept);
+        text.extend(separator);
+    }
+    text
+}
+
+/// The path with the values of its parameters replaced: where there are no cookies, sessions are kept there.
+pub(super) fn path<'p>(path: &'p str, kept: &[String]) -> Cow<'p, str> {
+    if !path.contains(';') && !path.contains("%3B") && !path.contains("%3b") {
+        return Cow::Borrowed(path);
+    }
+    let mut text = String::with_capacity(path.len());
+    for segment in path.split_inclusive('/') {
+        let (segment, end) = segment.strip_suffix('/').map_or((segment, ""), |segment| (segment, "/"));
+        let begins = [";", "%3B", "%3b"].into_iter().filter_map(|begin| segment.find(begin)).min();
+        let (name, parameters) = segment.split_at(begins.unwrap_or(segment.len()));
+        text.push_str(name);
+        for parameter in parameters.split_inclusive(';') {
+            match parameter.strip_suffix(';') {
+                Some("") => text.push(';'),
+                Some(parameter) => {
+                    put_parameter(&mut text, parameter, kept);
+                    text.push(';');
+                }
+                None => put_parameter(&mut text, parameter, kept),
+            }
+        }
+        text.push_str(end);
+    }
+    Cow::Owned(text)
+}
+
+/// Where the viewer comes from, as far as its path: no user, no query, no fragment.
+pub(super) fn referrer<'r>(referrer: &'r str, kept: &[String]) -> Cow<'r, str> {
+    match percent_decoded(referrer.into()) {
+        Cow::Borrowed(referrer) => page(referrer, kept),
+        Cow::Owned(referrer) => Cow::Owned(page(&referrer, kept).into_owned()),
+    }
+}
+
+fn page<'r>(referrer: &'r str, kept: &[String]) -> Cow<'r, str> {
+    let page = referrer.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = page.split_once("//") else { return path(page, kept) };
+    let (authority, page_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match (authority.rsplit_once('@'), path(page_path, kept)) {
+        (None, Cow::Borrowed(_)) => Cow::Borrowed(page),
+        (user_and_host, page_path) => {
+            let host = user_and_host.map_or(authority, |(_user, host)| host);
+            Cow::Owned(format!("{scheme}//{host}{page_path}"))
+        }
+    }
+}
+
+/// As much of an address as is to be kept.
+pub(super) fn address(address: &str, kept: ClientAddress) -> Option<String> {
+    match kept {
+        ClientAddress::Full => Some(address.to_owned()),
+        ClientAddress::Omitted => None,
+        // What is no address cannot be cut, so it is not kept.
+        ClientAddress::Network => match address.parse().ok()? {
+            IpAddr::V4(v4) => Some(network_of_v4(v4).to_string()),
+            IpAddr::V6(v6) => Some(match v6.to_ipv4_mapped() {
+                Some(v4) => network_of_v4(v4).to_string(),
+                None => network_of_v6(v6).to_string(),
+            }),
+        },
+    }
+}
+
+fn network_of_v4(address: Ipv4Addr) -> Ipv4Addr {
+    Ipv4Addr::from_bits(address.to_bits() & (!0 << 8))
+}
+
+/// /48, or /40 where that is a /24 of IPv4 in disguise.
+fn network_of_v6(address: Ipv6Addr) -> Ipv6Addr {
+    let kept_bits = if address.segments()[0] == SIX_TO_FOUR { 40 } else { 48 };
+    Ipv6Addr::from_bits(address.to_bits() & (!0 << (128 - kept_bits)))
+}
+
+fn put_parameter(text: &mut String, parameter: &str, kept: &[String]) {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let is_secret = SECRET_PARAMETERS.iter().any(|secret| secret.eq_ignore_ascii_case(name));
+    if !is_secret && kept.iter().any(|kept| kept == name) {
+        text.push_str(parameter);
+        return;
+    }
+    // `==` ends what is encoded by base64: that is no name with a value, but all of it is the value.
+    let is_bare = matches!(value, "" | "=");
+    if is_bare && (parameter.is_empty() || is_word(name)) {
+        text.push_str(parameter);
+    } else if is_bare || !is_name(name) {
+        text.push_str(REDACTED);
+    } else {
+        text.push_str(name);
+        text.push('=');
+        text.push_str(REDACTED);
+    }
+}
+
+/// Whether it can be the name of a parameter: `filter[name]`, whatever is escaped of it.
+fn is_name(text: &str) -> bool {
+    let is_of_name = |character: char| character.is_alphanumeric() || "_-.:$~[]*;".contains(character);
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MAX_ESCAPES {
+        if !text.contains('%') {
+            break;
+        }
+        text = percent_decoded(text.into_owned().into());
+    }
+    text.chars().take(NAME_MAX_CHARS + 1).count() <= NAME_MAX_CHARS && text.chars().all(is_of_name)
+}
+
+/// Whether it says something by itself and nothing about the viewer: `wsdl`, `no-cache`. Tokens have digits, or are longer.
+fn is_word(text: &str) -> bool {
+    let is_of_word = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_' || byte == b'-';
+    text.len() <= WORD_MAX_CHARS && text.bytes().all(is_of_word)
+}
+
+#[cfg(test)]
+mod tests;
