@@ -33,6 +33,8 @@ usage: cargo xtask COMMAND
   bench gateway  what the gateway costs beside raw bytes and, with --otelcol PATH, the OpenTelemetry Collector; what it
                  does when the back end is dead and when it is killed (--rounds N, --kills N, --only TEXT)
   bench nginx    what the tracing module costs nginx, in CPU time for each request
+  bench edge     log record to span in CPU time and instructions, beside GoAccess; the edge function's instructions under
+                 njs, beside AWS's sample with --aws-sample FILE (--records N, --rounds N, --only records|peer|functions)
   nginx-module   the tracing module for the installed nginx; prints the path of the .so last
   dist           a self-contained archive of the binary, with the UI inside, in dist/
 ";
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Some("reference") => reference::write(),
         Some("bench") if rest.first().is_some_and(|what| what == "nginx") => nginx_bench::run(),
         Some("bench") if rest.first().is_some_and(|what| what == "gateway") => bench::gateway(&rest[1..]),
+        Some("bench") if rest.first().is_some_and(|what| what == "edge") => bench::edge(&rest[1..]),
         Some("bench") => bench::run(&rest),
         Some("nginx-module") => nginx_module::run(&rest),
         Some("dist") => dist::run(),

@@ -1,12 +1,14 @@
 //! Measures the real binary from outside: OTLP/gRPC in, HTTP out, `/proc` for what it cost.
 //!
 //! `rootspan-bench BINARY [SPANS [PHASE]]` prints the store's table of docs/benchmarks.md, `rootspan-bench gateway BINARY`
-//! the gateway's; `cargo xtask bench` and `cargo xtask bench gateway` build both first.
+//! the gateway's, `rootspan-bench edge BINARY` the edge's; `cargo xtask bench`, `cargo xtask bench gateway` and
+//! `cargo xtask bench edge` build both first.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 #![expect(clippy::disallowed_methods, reason = "it waits for another process and for the disk")]
 
 mod ask;
 mod disk;
+mod edge;
 mod gateway;
 mod phases;
 mod sender;
@@ -26,6 +28,11 @@ fn main() -> anyhow::Result<()> {
         Some((first, rest)) if first == "floor" => gateway::floor::run(rest),
         Some((first, rest)) if first == "gateway" => {
             let outcome = gateway::run(rest, &folder);
+            let _removed = std::fs::remove_dir_all(&folder);
+            outcome
+        }
+        Some((first, rest)) if first == "edge" => {
+            let outcome = edge::run(rest, &folder);
             let _removed = std::fs::remove_dir_all(&folder);
             outcome
         }
