@@ -78,7 +78,7 @@ service:
             gateway.yaml:8:24: `http://0.0.0.0:4318`: an address to listen on has no scheme; write host:port
             gateway.yaml:8:68: expected a size such as 512KiB, 10GiB or a number of bytes, found `1 parsec`
             gateway.yaml:9:3: the receiver `kafka` is known to the OpenTelemetry Collector, not supported by rootspan
-            gateway.yaml:12:5: the key `access_key` is missing: it needs secret text
+            gateway.yaml:11:3: the key `access_key` is missing: whoever delivers to the `endpoint` must show it
             gateway.yaml:14:22: expected one of basic, normal, detailed, found `detail`; did you mean `detailed`?
             gateway.yaml:16:22: expected a duration such as 500ms, 5s or 1h30m, found `3 days`
             gateway.yaml:16:48: unknown key `retension`; did you mean `retention`?
@@ -180,7 +180,8 @@ service:
     else {
         panic!("the receiver is there")
     };
-    assert_eq!(cloudfront.access_key.reveal(), "0123", "a leading zero stays");
+    let (endpoint, key) = cloudfront.door().expect("there is a key");
+    assert_eq!((key.reveal(), endpoint.port), ("0123", 4433), "a leading zero stays");
     assert_eq!(cloudfront.service_name, "edge");
     let Some(Receiver::Otlp(otlp)) = config.receivers.get(&ComponentId::parse("otlp").expect("is an id")) else {
         panic!("the receiver is there")

@@ -108,7 +108,9 @@ impl BoundReceiver {
         let (stopper, stop) = stop::channel();
         let (listens, sockets) = match &self {
             Self::Otlp(bound) => (bound.addresses(), bound.sockets()),
-            Self::CloudFront(bound) => (vec![("http", bound.address())], bound.sockets()),
+            Self::CloudFront(bound) => {
+                (bound.address().map(|address| ("http", address)).into_iter().collect(), bound.sockets())
+            }
             Self::OtlpJsonFile(_) => (Vec::new(), Vec::new()),
             Self::NginxLog(bound) => (bound.addresses(), Vec::new()),
         };
@@ -127,8 +129,8 @@ impl BoundReceiver {
                 (vec![opened.start(&id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)], None)
             }
             Self::CloudFront(bound) => {
-                let (task, counts) = bound.start(traces(), &stop, Arc::clone(&environment.clock));
-                (vec![task], Some((Metric::CloudFrontRecords, counts)))
+                let (tasks, counts) = bound.start(traces(), &stop, Arc::clone(&environment.clock));
+                (tasks, Some((Metric::CloudFrontRecords, counts)))
             }
             Self::NginxLog(bound) => {
                 let (tasks, counts) = bound.start(&traces(), &stop);

@@ -211,18 +211,37 @@ async fn one_log_is_authoritative() {
     started.finish().await;
 }
 
+/// The problems of a configuration with this section, or none.
+fn problems_of(section: &str) -> Result<(), String> {
+    use crate::config::{Source, load_with};
+    let text = format!(
+        "receivers: {{cloudfront: {section}}}\nexporters: {{debug: }}\n\
+         service: {{pipelines: {{traces: {{receivers: [cloudfront], exporters: [debug]}}}}}}"
+    );
+    let loaded = load_with(&[Source::Text { name: "t".to_owned(), text }], &|_| None);
+    loaded.map(drop).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn there_is_a_way_in_and_it_has_a_key() {
+    for section in ["{access_key: k}", "{access_key: k, endpoint: ':0'}"] {
+        assert_eq!(problems_of(section), Ok(()), "{section}");
+    }
+    for (section, expected) in [
+        ("", "nothing leads into it"),
+        ("{routes: [/a]}", "nothing leads into it"),
+        ("{endpoint: ':4433'}", "the key `access_key` is missing"),
+        ("{endpoint: ':4433', access_key: ''}", "a secret must not be empty"),
+        ("{tls: {cert_file: a, key_file: b}}", "the key `access_key` is missing"),
+    ] {
+        let problems = problems_of(section).expect_err(section);
+        assert!(problems.contains(expected), "{section}: {problems}");
+    }
+}
+
 #[test]
 fn the_functions_own_settings_are_read_and_checked() {
-    use crate::config::{Source, load_with};
-    let load = |edge: &str| {
-        let text = format!(
-            "receivers: {{cloudfront: {{access_key: k, {edge}}}}}\nexporters: {{debug: }}\n\
-             service: {{pipelines: {{traces: {{receivers: [cloudfront], exporters: [debug]}}}}}}"
-        );
-        load_with(&[Source::Text { name: "t".to_owned(), text }], &|_| None)
-            .map(drop)
-            .map_err(|problems| problems.to_string())
-    };
+    let load = |edge: &str| problems_of(&format!("{{access_key: k, {edge}}}"));
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/edge.yaml");
     assert_eq!(load(&format!("edge: '${{file:{}}}'", example.display())), Ok(()));
     for (edge, expected) in [

@@ -11,7 +11,6 @@ use subtle::ConstantTimeEq as _;
 
 use rootspan_wire::firehose;
 
-use super::CloudFrontConfig;
 use super::intake::{Delivery, Intake};
 use crate::ack::Refusal;
 use crate::clock::Clock;
@@ -42,8 +41,8 @@ struct Refused {
 }
 
 impl Server {
-    pub(super) fn new(intake: Arc<Intake>, config: &CloudFrontConfig, clock: Clock) -> Self {
-        Self { intake, access_key: config.access_key.clone(), algorithms: Algorithms::all(), clock }
+    pub(super) fn new(intake: Arc<Intake>, access_key: Secret, clock: Clock) -> Self {
+        Self { intake, access_key, algorithms: Algorithms::all(), clock }
     }
 
     /// Fails closed, and takes the same time wherever two keys differ.

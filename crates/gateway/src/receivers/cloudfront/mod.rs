@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::config::values::Secret;
 use crate::net::listen::{HandOver, ListenError, Listener, Offered};
 use crate::net::stop::Stop;
 use crate::net::tls::server;
@@ -26,40 +27,47 @@ use crate::telemetry::metrics::RecordCounts;
 use intake::Intake;
 pub use settings::CloudFrontConfig;
 
-/// The listening socket of a receiver that has not started.
+/// A receiver that has not started.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    listener: Listener,
+    /// Where Firehose delivers to, and the key that it shows.
+    door: Option<(Listener, Secret)>,
     config: Box<CloudFrontConfig>,
 }
 
-/// Listens on the configured address.
+/// Listens on the configured address, if there is one.
 pub(crate) async fn bind(id: &str, config: &CloudFrontConfig, hand_over: &HandOver) -> Result<Bound, ListenError> {
-    let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}"));
-    let listener = Listener::bind(hand_over, &config.endpoint, &what, &format!("{key}.endpoint")).await?;
-    let listener = listener.with_tls(config.tls.as_ref(), server::HTTP, &what, &key)?;
-    Ok(Bound { listener, config: Box::new(config.clone()) })
+    let mut door = None;
+    if let Some((endpoint, access_key)) = config.door() {
+        let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}"));
+        let listener = Listener::bind(hand_over, &endpoint, &what, &format!("{key}.endpoint")).await?;
+        door = Some((listener.with_tls(config.tls.as_ref(), server::HTTP, &what, &key)?, access_key.clone()));
+    }
+    Ok(Bound { door, config: Box::new(config.clone()) })
 }
 
 impl Bound {
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.address().expect("a TCP socket has an address")
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.door.as_ref().and_then(|(listener, _)| listener.address())
     }
 
     /// Its socket, for a server that takes over.
     pub(crate) fn sockets(&self) -> Vec<Offered> {
-        vec![self.listener.offered()]
+        self.door.iter().map(|(listener, _)| listener.offered()).collect()
     }
 
     /// Starts to receive. Also gives what became of the records, for the metrics.
-    pub(crate) fn start(self, ingress: Ingress, stop: &Stop, clock: Clock) -> (Task, RecordCounts) {
+    pub(crate) fn start(self, ingress: Ingress, stop: &Stop, clock: Clock) -> (Vec<Task>, RecordCounts) {
         let intake = Arc::new(Intake::new(ingress, &self.config));
         let counters = intake.counters();
-        let server = Arc::new(firehose::Server::new(intake, &self.config, clock));
-        let connection_stop = stop.clone();
-        let serve = move |accepted| firehose::serve(accepted, Arc::clone(&server), connection_stop.clone());
-        let task = tasks::start("cloudfront", self.listener.run("cloudfront connection", stop.clone(), serve));
-        (task, Arc::new(move || counters.by_outcome()))
+        let mut running = Vec::new();
+        if let Some((listener, access_key)) = self.door {
+            let server = Arc::new(firehose::Server::new(intake, access_key, clock));
+            let connection_stop = stop.clone();
+            let serve = move |accepted| firehose::serve(accepted, Arc::clone(&server), connection_stop.clone());
+            running.push(tasks::start("cloudfront", listener.run("cloudfront connection", stop.clone(), serve)));
+        }
+        (running, Arc::new(move || counters.by_outcome()))
     }
 }

@@ -17,13 +17,14 @@ use crate::config::values::{ByteSize, Endpoint, Secret, choice};
 use crate::net::tls::ServerTlsConfig;
 
 config! {
-    /// Access logs of Amazon CloudFront, delivered by Firehose over HTTP: each record becomes the span of the viewer's
-    /// request.
+    /// Access logs of Amazon CloudFront: each record becomes the span of the viewer's request. At least one way in is
+    /// needed: an `access_key` for deliveries by Firehose over HTTP.
     pub struct CloudFrontConfig {
-        /// Address to listen on; every path is accepted.
-        endpoint: Endpoint = "127.0.0.1:4433",
-        /// The key that Firehose presents; without one nothing is listened to.
-        access_key: Secret,
+        /// Address to listen on for deliveries by Firehose; every path is accepted. With an `access_key` alone it is
+        /// `127.0.0.1:4433`, without one nothing is listened to.
+        endpoint: Option<Endpoint>,
+        /// The key that Firehose presents; a request without it is refused.
+        access_key: Option<Secret>,
         /// `service.name` of the spans.
         service_name: String = "cloudfront",
         /// Templates of paths, such as `/api/items/{id}` or `/static/*`; the first that matches names the span.
@@ -283,7 +284,34 @@ impl CloudFrontConfig {
         if let Some(tls) = &config.tls {
             tls.check(&entry.position, problems);
         }
+        config.check_inputs(&entry.position, problems);
         Some(config)
+    }
+
+    /// What is configured for an endpoint without a key would be an open door, or a mistake that nobody notices.
+    fn check_inputs(&self, position: &Position, problems: &mut Problems) {
+        if self.access_key.is_some() {
+            return;
+        }
+        if self.endpoint.is_some() || self.tls.is_some() {
+            problems
+                .error(position, "the key `access_key` is missing: whoever delivers to the `endpoint` must show it");
+        } else if !self.has_other_inputs() {
+            problems
+                .error(position, "nothing leads into it: it needs an `access_key` (and an `endpoint`) for Firehose");
+        }
+    }
+
+    /// Whether records come in without anybody who connects.
+    const fn has_other_inputs(&self) -> bool {
+        false
+    }
+
+    /// Where deliveries by HTTP come in, and the key that they show.
+    pub(crate) fn door(&self) -> Option<(Endpoint, &Secret)> {
+        let key = self.access_key.as_ref()?;
+        let default = || Endpoint { host: "127.0.0.1".to_owned(), port: 4433 };
+        Some((self.endpoint.clone().unwrap_or_else(default), key))
     }
 
     /// What makes spans of deliveries.
