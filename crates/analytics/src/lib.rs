@@ -10,8 +10,10 @@
 #![warn(missing_docs)]
 
 pub mod cdn;
+pub mod coverage;
 pub mod critical_path;
 pub mod failure;
+pub mod histogram;
 pub mod lane;
 pub mod notice;
 pub mod render;
