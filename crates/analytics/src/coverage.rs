@@ -200,6 +200,17 @@ impl Coverage {
         self.cells.iter().filter_map(move |((number, minute), counts)| Some((key(*number)?, *minute, counts)))
     }
 
+    /// The keys, by their numbers.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// All cells with the numbers of their keys.
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, u32, &Counts)> {
+        self.cells.iter().map(|((number, minute), counts)| (*number, *minute, counts))
+    }
+
     /// How many cells there are.
     #[must_use]
     pub fn cell_count(&self) -> usize {

@@ -15,6 +15,7 @@ mod block;
 mod cache;
 mod catalog;
 mod codec;
+pub mod coverage;
 mod facts;
 mod identity;
 mod limits;

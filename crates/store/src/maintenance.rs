@@ -10,6 +10,7 @@ use rootspan_journal::directory::checksum;
 use rootspan_journal::journal::Sequence;
 
 use crate::block::set_aside;
+use crate::coverage::entry::CoverageEntry;
 use crate::manifest::{Contents, Manifest};
 use crate::seal::seal;
 use crate::shared::{LiveBlock, Shared};
@@ -189,7 +190,7 @@ impl Maintenance {
         for (id, reason) in damaged {
             let Some(live) = blocks.iter().find(|live| live.block.entry.id == id) else { continue };
             let path = live.block.entry.path();
-            if self.remove(&[Arc::clone(live)]) {
+            if self.remove(&[Arc::clone(live)], &[]) {
                 match set_aside(self.shared.directory.as_ref(), &path) {
                     Ok(()) => tracing::warn!(path, reason, "a damaged block was set aside"),
                     Err(error) => tracing::warn!(path, reason, %error, "a damaged block could not be renamed"),
@@ -205,6 +206,11 @@ impl Maintenance {
         for live in blocks.iter() {
             hours.entry(live.block.entry.hour).or_default().push(Arc::clone(live));
         }
+        let mut coverage: BTreeMap<u64, Vec<CoverageEntry>> = BTreeMap::new();
+        for live in self.shared.coverage().iter() {
+            coverage.entry(live.entry.hour).or_default().push(live.entry.clone());
+            hours.entry(live.entry.hour).or_default();
+        }
         let retention = u64::try_from(self.shared.options.retention.as_nanos()).unwrap_or(u64::MAX);
         let oldest_kept = self.shared.now().0.saturating_sub(retention);
         let mut bytes = self.shared.bytes_on_disk();
@@ -214,8 +220,15 @@ impl Maintenance {
             if !is_old && bytes <= max_bytes {
                 break;
             }
-            if !self.remove(&blocks) {
+            let coverage = coverage.remove(&hour).unwrap_or_default();
+            if !self.remove(&blocks, &coverage) {
                 break;
+            }
+            for entry in coverage {
+                bytes = bytes.saturating_sub(entry.bytes);
+                if let Err(error) = checksum::remove(self.shared.directory.as_ref(), &entry.path()) {
+                    tracing::warn!(%error, path = entry.path(), "expired coverage could not be removed");
+                }
             }
             for live in blocks {
                 bytes = bytes.saturating_sub(live.block.entry.bytes);
@@ -228,21 +241,25 @@ impl Maintenance {
         self.shorten_manifest();
     }
 
-    /// Takes blocks out of manifest and memory.
-    fn remove(&mut self, blocks: &[Arc<LiveBlock>]) -> bool {
+    /// Takes blocks and coverage out of manifest and memory.
+    fn remove(&mut self, blocks: &[Arc<LiveBlock>], coverage: &[CoverageEntry]) -> bool {
         let ids: BTreeSet<u64> = blocks.iter().map(|live| live.block.entry.id).collect();
-        if let Err(error) = self.manifest.remove(ids.iter().copied().collect()) {
+        let coverage: BTreeSet<u64> = coverage.iter().map(|entry| entry.id).collect();
+        if let Err(error) = self.manifest.remove(ids.union(&coverage).copied().collect()) {
             tracing::warn!(error = chain(&error), "the store's manifest could not be written");
             return false;
         }
         self.shared.remove_blocks(&ids);
+        self.shared.remove_coverage(&coverage);
         true
     }
 
     fn shorten_manifest(&mut self) {
-        let entries = self.shared.entries_if(|count| self.manifest.is_long(count));
+        let coverage = self.shared.coverage();
+        let entries = self.shared.entries_if(|count| self.manifest.is_long(count + coverage.len()));
         let Some(entries) = entries else { return };
         let contents = Contents {
+            coverage: coverage.iter().map(|live| (live.entry.id, live.entry.clone())).collect(),
             blocks: entries.into_iter().map(|entry| (entry.id, entry)).collect(),
             applied_through: self.applied_through,
             next_id: self.next_id,

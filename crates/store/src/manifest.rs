@@ -12,12 +12,15 @@ use rootspan_journal::journal::{Codec, Journal, JournalError, Options, Recovery,
 use serde::{Deserialize, Serialize};
 
 use crate::block::entry::BlockEntry;
+use crate::coverage::entry::CoverageEntry;
 
 const FOLDER: &str = "manifest";
 /// Small, because only whole segments are removed.
 const SEGMENT_BYTES: u64 = 1 << 20;
 /// Blocks in one frame of a rewritten log: about 1 MB.
 const BLOCKS_PER_FRAME: usize = 64;
+/// Their entries are short: about 1 MB, too.
+const COVERAGE_PER_FRAME: usize = 8192;
 /// The log is rewritten when it has this many changes more than live blocks.
 const MAX_DEAD_CHANGES: usize = 512;
 
@@ -26,13 +29,22 @@ const MAX_DEAD_CHANGES: usize = 512;
 #[serde(rename_all = "snake_case")]
 enum Change {
     /// A seal: these blocks are there, and the journal up to here is in blocks.
-    Seal { applied_through: u64, blocks: Vec<BlockEntry> },
-    /// These blocks are gone (retention, damage).
+    Seal {
+        applied_through: u64,
+        blocks: Vec<BlockEntry>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        coverage: Vec<CoverageEntry>,
+    },
+    /// These blocks and files of coverage are gone (retention, damage); no two of them have the same id.
     Remove { ids: Vec<u64> },
     /// A rewritten log begins.
     Restart { applied_through: u64, next_id: u64 },
     /// … has these blocks …
-    Restarted { blocks: Vec<BlockEntry> },
+    Restarted {
+        blocks: Vec<BlockEntry>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        coverage: Vec<CoverageEntry>,
+    },
     /// … and is complete.
     RestartDone,
 }
@@ -41,6 +53,7 @@ enum Change {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) blocks: BTreeMap<u64, BlockEntry>,
+    pub(crate) coverage: BTreeMap<u64, CoverageEntry>,
     pub(crate) applied_through: Sequence,
     /// No block has this id or a higher one.
     pub(crate) next_id: u64,
@@ -74,12 +87,17 @@ impl Manifest {
     }
 
     /// Makes a seal durable.
-    pub(crate) fn seal(&mut self, blocks: Vec<BlockEntry>, applied_through: Sequence) -> Result<(), JournalError> {
-        self.write(&Change::Seal { applied_through: applied_through.0, blocks })?;
+    pub(crate) fn seal(
+        &mut self,
+        blocks: Vec<BlockEntry>,
+        coverage: Vec<CoverageEntry>,
+        applied_through: Sequence,
+    ) -> Result<(), JournalError> {
+        self.write(&Change::Seal { applied_through: applied_through.0, blocks, coverage })?;
         self.journal.sync()
     }
 
-    /// Makes the removal of blocks durable; their files may be removed afterwards.
+    /// Makes the removal of blocks and coverage durable; their files may be removed afterwards.
     pub(crate) fn remove(&mut self, ids: Vec<u64>) -> Result<(), JournalError> {
         self.write(&Change::Remove { ids })?;
         self.journal.sync()
@@ -98,7 +116,12 @@ impl Manifest {
         let mut blocks = contents.blocks.values().cloned().peekable();
         while blocks.peek().is_some() {
             let blocks = blocks.by_ref().take(BLOCKS_PER_FRAME).collect();
-            self.write(&Change::Restarted { blocks })?;
+            self.write(&Change::Restarted { blocks, coverage: Vec::new() })?;
+        }
+        let mut coverage = contents.coverage.values().cloned().peekable();
+        while coverage.peek().is_some() {
+            let coverage = coverage.by_ref().take(COVERAGE_PER_FRAME).collect();
+            self.write(&Change::Restarted { blocks: Vec::new(), coverage })?;
         }
         self.write(&Change::RestartDone)?;
         self.journal.sync()?;
@@ -118,7 +141,11 @@ impl Manifest {
 }
 
 impl Contents {
-    fn add(&mut self, blocks: Vec<BlockEntry>) {
+    fn add(&mut self, blocks: Vec<BlockEntry>, coverage: Vec<CoverageEntry>) {
+        for entry in coverage {
+            self.next_id = self.next_id.max(entry.id + 1);
+            self.coverage.insert(entry.id, entry);
+        }
         for entry in blocks {
             self.next_id = self.next_id.max(entry.id + 1);
             self.blocks.insert(entry.id, entry);
@@ -140,24 +167,25 @@ impl Reading {
         self.changes += 1;
         match change {
             // A change behind an incomplete rewritten log continues the old one.
-            Change::Seal { applied_through, blocks } => {
+            Change::Seal { applied_through, blocks, coverage } => {
                 self.restarted = None;
                 self.live.applied_through = self.live.applied_through.max(Sequence(applied_through));
-                self.live.add(blocks);
+                self.live.add(blocks, coverage);
             }
             Change::Remove { ids } => {
                 self.restarted = None;
                 for id in ids {
                     self.live.blocks.remove(&id);
+                    self.live.coverage.remove(&id);
                 }
             }
             Change::Restart { applied_through, next_id } => {
                 let applied_through = Sequence(applied_through);
-                self.restarted = Some(Contents { blocks: BTreeMap::new(), applied_through, next_id });
+                self.restarted = Some(Contents { applied_through, next_id, ..Contents::default() });
             }
-            Change::Restarted { blocks } => {
+            Change::Restarted { blocks, coverage } => {
                 if let Some(contents) = &mut self.restarted {
-                    contents.add(blocks);
+                    contents.add(blocks, coverage);
                 }
             }
             Change::RestartDone => {

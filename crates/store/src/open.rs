@@ -10,6 +10,9 @@ use rootspan_wire::otlp::batch::TraceBatch;
 
 use crate::block::entry::{BlockEntry, DAMAGED, ENDING, FOLDER, UNFINISHED};
 use crate::block::{Block, set_aside};
+use crate::coverage;
+use crate::coverage::gather::{MARK, gather};
+use crate::coverage::seen::Seen;
 use crate::manifest::{Contents, Manifest};
 use crate::shared::Shared;
 use crate::store::{OpenError, OpenReport, Options};
@@ -26,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) manifest: Manifest,
     pub(crate) next_id: u64,
     pub(crate) applied_through: Sequence,
+    /// The records that were counted.
+    pub(crate) seen: Seen,
     pub(crate) report: OpenReport,
 }
 
@@ -42,6 +47,10 @@ pub(crate) fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Op
     let is_lost = !files.blocks.is_empty() && (manifest.is_empty() || is_damaged);
     if is_lost {
         contents = adopt(directory.as_ref(), &files, contents.applied_through, &mut report);
+    }
+    let counts = coverage::open::reconcile(directory.as_ref(), &mut contents.coverage, is_lost, &mut report)
+        .map_err(folder_error("used"))?;
+    if is_lost {
         manifest.rewrite(&contents)?;
     } else if manifest.is_empty() {
         // So that from now on an empty manifest is a lost one.
@@ -50,20 +59,20 @@ pub(crate) fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Op
     let shared = Shared::new(Arc::clone(&directory), options);
     let (lost, mut aside) = clean(directory.as_ref(), &files, &mut contents, is_lost, &mut report)?;
     aside.extend(&files.damaged);
-    if !lost.is_empty() {
-        manifest.remove(lost.into_iter().collect())?;
+    if !lost.is_empty() || !counts.gone.is_empty() {
+        manifest.remove(lost.into_iter().chain(counts.gone).collect())?;
     }
     shared.counters.damaged_blocks.store(aside.len() as u64, std::sync::atomic::Ordering::Relaxed);
     aside.into_iter().for_each(|hour| shared.add_set_aside(hour));
-    let next_id = contents.next_id.max(files.next_id);
+    let next_id = contents.next_id.max(files.next_id).max(counts.next_id);
     let applied_through = contents.applied_through;
     let blocks = contents.blocks.into_values().map(|entry| Block::new(Arc::clone(&directory), entry)).collect();
-    shared.replace_tail(None, blocks);
+    shared.replace_tail(None, blocks, contents.coverage.into_values().collect());
 
-    let journal = replay(&shared, directory, applied_through, &mut report)?;
+    let (journal, seen) = replay(&shared, directory, applied_through, &mut report)?;
     shared.counters.journal_bytes.store(journal.bytes_on_disk(), std::sync::atomic::Ordering::Relaxed);
     shared.counters.manifest_bytes.store(manifest.bytes_on_disk(), std::sync::atomic::Ordering::Relaxed);
-    Ok(Opened { shared, journal, manifest, next_id, applied_through, report })
+    Ok(Opened { shared, journal, manifest, next_id, applied_through, seen, report })
 }
 
 /// Puts what the journal holds and no block does into the tail.
@@ -72,16 +81,22 @@ fn replay(
     directory: Arc<dyn Directory>,
     applied_through: Sequence,
     report: &mut OpenReport,
-) -> Result<Journal, OpenError> {
+) -> Result<(Journal, Seen), OpenError> {
     let options =
         journal::Options { segment_bytes: JOURNAL_SEGMENT_BYTES, codec: Codec::Zstd, ..journal::Options::default() };
     let received = shared.now();
     let placement = Placement::new(received, shared.options.retention);
     let tail = shared.active_tail();
     let mut replayed = 0;
+    let mut seen = Seen::default();
     let mut insert = |sequence: Sequence, payload: bytes::Bytes| {
-        let batch = TraceBatch::from_trusted(payload)
-            .map_err(|error| JournalError::Replay { sequence: sequence.0, reason: error.to_string() })?;
+        let invalid = |reason: String| JournalError::Replay { sequence: sequence.0, reason };
+        if payload.first() == Some(&MARK) {
+            gather(shared, &tail, &mut seen, &payload, placement).map_err(|error| invalid(error.to_string()))?;
+            tail.gathered_through(sequence, received);
+            return Ok(());
+        }
+        let batch = TraceBatch::from_trusted(payload).map_err(|error| invalid(error.to_string()))?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -92,7 +107,7 @@ fn replay(
     let (journal, recovery) = Journal::open(directory, JOURNAL_FOLDER, options, applied_through, &mut insert)?;
     report.replayed_spans = replayed;
     report.repairs.extend(recovery.damaged);
-    Ok(journal)
+    Ok((journal, seen))
 }
 
 /// What lies in the blocks' folder.

@@ -33,6 +33,18 @@ impl<'a> Reading<'a> {
         Self { snapshot: shared.snapshot(), guard, shared, work, omitted: RefCell::new(None), filters: OnceCell::new() }
     }
 
+    /// The same, but for blocks of other hours.
+    pub(crate) fn limited_to(&self, hours: std::ops::RangeInclusive<u64>) -> Self {
+        let blocks = self.snapshot.blocks.iter().filter(|live| hours.contains(&live.block.entry.hour));
+        let snapshot = Snapshot {
+            blocks: Arc::new(blocks.cloned().collect()),
+            coverage: Arc::default(),
+            tails: self.snapshot.tails.clone(),
+        };
+        let (omitted, filters) = (RefCell::new(None), OnceCell::new());
+        Self { snapshot, guard: self.guard, shared: self.shared, work: self.work, omitted, filters }
+    }
+
     pub(crate) fn caches(&self) -> &'a Caches {
         &self.shared.caches
     }

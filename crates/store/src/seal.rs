@@ -13,6 +13,8 @@ use rootspan_model::ids::{SpanId, TraceId};
 use crate::block::entry::{BlockEntry, FOLDER, Seal};
 use crate::block::write::{Identity, Row, write_block};
 use crate::block::{Block, publish_file, unfinished_path, write_file};
+use crate::coverage::entry::{CoverageEntry, FOLDER as COVERAGE_FOLDER};
+use crate::coverage::file;
 use crate::manifest::Manifest;
 use crate::shared::Shared;
 use crate::tail::{Tail, TailBatch, TailView};
@@ -66,15 +68,48 @@ pub(crate) fn seal(
             }
         }
     }
+    let coverage = match write_coverage(shared, tail, next_id) {
+        Ok(coverage) => coverage,
+        Err(error) => {
+            discard(shared, &entries);
+            return Err(error.into());
+        }
+    };
+    let directory = shared.directory.as_ref();
     for entry in &entries {
-        publish_file(shared.directory.as_ref(), entry)?;
+        publish_file(directory, entry)?;
     }
-    shared.directory.sync_folder(FOLDER)?;
+    for entry in &coverage {
+        checksum::rename(directory, &file::unfinished_path(entry), &entry.path())?;
+    }
+    directory.sync_folder(FOLDER)?;
+    if !coverage.is_empty() {
+        directory.sync_folder(COVERAGE_FOLDER)?;
+    }
     // From here on the files stay, also if the frame fails: it may be durable all the same.
-    manifest.seal(entries.clone(), tail.figures().through)?;
+    manifest.seal(entries.clone(), coverage.clone(), tail.figures().through)?;
     let blocks = entries.into_iter().map(|entry| Block::new(Arc::clone(&shared.directory), entry)).collect();
-    shared.replace_tail(Some(tail), blocks);
+    shared.replace_tail(Some(tail), blocks, coverage);
     Ok(())
+}
+
+/// Writes what the tail has counted, a file an hour.
+fn write_coverage(shared: &Shared, tail: &Tail, next_id: &mut u64) -> io::Result<Vec<CoverageEntry>> {
+    tail.gathered(|gathered| {
+        let mut entries: Vec<CoverageEntry> = Vec::with_capacity(gathered.hours.len());
+        for (hour, part) in &gathered.hours {
+            let id = *next_id;
+            *next_id += 1;
+            match file::write(shared.directory.as_ref(), id, *hour, part) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => {
+                    entries.iter().for_each(|entry| remove_unfinished(shared, &file::unfinished_path(entry)));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(entries)
+    })
 }
 
 /// The hours that the tail's spans belong to, ascending.
@@ -128,9 +163,11 @@ fn sorted(batches: &[Arc<TailBatch>], hour: u32) -> Vec<SortedSpan> {
 
 /// Removes files that were written for nothing. What cannot be removed now is removed when the store is opened.
 fn discard(shared: &Shared, entries: &[BlockEntry]) {
-    for entry in entries {
-        if let Err(error) = checksum::remove(shared.directory.as_ref(), &unfinished_path(entry)) {
-            tracing::warn!(%error, path = unfinished_path(entry), "an unfinished block could not be removed");
-        }
+    entries.iter().for_each(|entry| remove_unfinished(shared, &unfinished_path(entry)));
+}
+
+fn remove_unfinished(shared: &Shared, path: &str) {
+    if let Err(error) = checksum::remove(shared.directory.as_ref(), path) {
+        tracing::warn!(%error, path, "an unfinished file could not be removed");
     }
 }

@@ -9,7 +9,11 @@ use rootspan_model::time::UnixNanos;
 
 use crate::block::entry::BlockEntry;
 use crate::block::{Block, Caches};
+use crate::cache::Cache;
 use crate::catalog::Catalog;
+use crate::coverage::backends::Known;
+use crate::coverage::entry::CoverageEntry;
+use crate::coverage::file::Content;
 use crate::store::{Options, StoreStatus};
 use crate::tail::{HOUR_NANOS, Tail, TailView};
 
@@ -20,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) caches: Caches,
     pub(crate) counters: Counters,
+    pub(crate) coverage_cache: Cache<Content>,
+    /// Requests whose back ends have told.
+    pub(crate) known_backends: Known,
     state: RwLock<State>,
     catalog: Mutex<Catalog>,
     /// The hours of blocks that are set aside, one each; `None`: not known.
@@ -31,6 +38,8 @@ pub(crate) struct Shared {
 struct State {
     /// The latest start first.
     blocks: Arc<Vec<Arc<LiveBlock>>>,
+    /// By hour, then age.
+    coverage: Arc<Vec<Arc<LiveCoverage>>>,
     /// Oldest first; the last one is being filled.
     tails: Vec<Arc<Tail>>,
 }
@@ -42,10 +51,17 @@ pub(crate) struct LiveBlock {
     operations: Vec<u32>,
 }
 
+/// A file of coverage.
+#[derive(Debug)]
+pub(crate) struct LiveCoverage {
+    pub(crate) entry: CoverageEntry,
+}
+
 /// The store at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) blocks: Arc<Vec<Arc<LiveBlock>>>,
+    pub(crate) coverage: Arc<Vec<Arc<LiveCoverage>>>,
     pub(crate) tails: Vec<TailView>,
 }
 
@@ -60,6 +76,9 @@ pub(crate) struct Counters {
     pub(crate) manifest_bytes: AtomicU64,
 }
 
+/// Sums of some hours that are looked at again and again.
+const COVERAGE_CACHE_BYTES: usize = 32 << 20;
+
 impl Shared {
     pub(crate) fn new(directory: Arc<dyn Directory>, options: Options) -> Self {
         Self {
@@ -67,7 +86,9 @@ impl Shared {
             options,
             caches: Caches::new(),
             counters: Counters::default(),
-            state: RwLock::new(State { blocks: Arc::default(), tails: vec![Arc::default()] }),
+            coverage_cache: Cache::new(COVERAGE_CACHE_BYTES),
+            known_backends: Known::default(),
+            state: RwLock::new(State { tails: vec![Arc::default()], ..State::default() }),
             catalog: Mutex::default(),
             set_aside: Mutex::default(),
         }
@@ -79,7 +100,8 @@ impl Shared {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = self.read();
-        Snapshot { blocks: Arc::clone(&state.blocks), tails: state.tails.iter().map(Tail::view).collect() }
+        let (blocks, coverage) = (Arc::clone(&state.blocks), Arc::clone(&state.coverage));
+        Snapshot { blocks, coverage, tails: state.tails.iter().map(Tail::view).collect() }
     }
 
     /// The tail that is being filled.
@@ -95,7 +117,7 @@ impl Shared {
     }
 
     /// Adds a seal's blocks and drops the tail they were made of.
-    pub(crate) fn replace_tail(&self, tail: Option<&Arc<Tail>>, blocks: Vec<Block>) {
+    pub(crate) fn replace_tail(&self, tail: Option<&Arc<Tail>>, blocks: Vec<Block>, coverage: Vec<CoverageEntry>) {
         let mut live: Vec<Arc<LiveBlock>> = Vec::with_capacity(blocks.len());
         let newest = match tail {
             Some(tail) => tail.figures().newest_start,
@@ -113,6 +135,12 @@ impl Shared {
         let mut all: Vec<Arc<LiveBlock>> = state.blocks.iter().cloned().chain(live).collect();
         all.sort_by_key(|live| std::cmp::Reverse((live.block.entry.max_start, live.block.entry.id)));
         state.blocks = Arc::new(all);
+        if !coverage.is_empty() {
+            let added = coverage.into_iter().map(|entry| Arc::new(LiveCoverage { entry }));
+            let mut all: Vec<Arc<LiveCoverage>> = state.coverage.iter().cloned().chain(added).collect();
+            all.sort_by_key(|live| (live.entry.hour, live.entry.id));
+            state.coverage = Arc::new(all);
+        }
         if let Some(tail) = tail {
             state.tails.retain(|other| !Arc::ptr_eq(other, tail));
         }
@@ -130,6 +158,23 @@ impl Shared {
             catalog.remove(&live.operations);
             self.caches.remove(live.block.entry.id);
         }
+    }
+
+    /// Takes files of coverage out.
+    pub(crate) fn remove_coverage(&self, ids: &BTreeSet<u64>) {
+        let mut state = self.write();
+        let kept = state.coverage.iter().filter(|live| !ids.contains(&live.entry.id)).cloned().collect();
+        state.coverage = Arc::new(kept);
+        drop(state);
+        ids.iter().for_each(|id| self.coverage_cache.remove(*id));
+    }
+
+    pub(crate) fn coverage(&self) -> Arc<Vec<Arc<LiveCoverage>>> {
+        Arc::clone(&self.read().coverage)
+    }
+
+    pub(crate) fn has_coverage(&self, id: u64) -> bool {
+        self.read().coverage.iter().any(|live| live.entry.id == id)
     }
 
     /// The entries of all blocks, complete, if their number is such that somebody wants them.
@@ -199,9 +244,14 @@ impl Shared {
 
     /// Bytes on disk in all.
     pub(crate) fn bytes_on_disk(&self) -> u64 {
-        let blocks: u64 = self.read().blocks.iter().map(|live| live.block.entry.bytes).sum();
+        let state = self.read();
+        let blocks: u64 = state.blocks.iter().map(|live| live.block.entry.bytes).sum();
+        let coverage: u64 = state.coverage.iter().map(|live| live.entry.bytes).sum();
         let journals = &self.counters;
-        blocks + journals.journal_bytes.load(Ordering::Relaxed) + journals.manifest_bytes.load(Ordering::Relaxed)
+        blocks
+            + coverage
+            + journals.journal_bytes.load(Ordering::Relaxed)
+            + journals.manifest_bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn status(&self) -> StoreStatus {

@@ -17,7 +17,7 @@ use crate::limits::Guard;
 use crate::maintenance::{Maintenance, Work};
 use crate::reading::Reading;
 use crate::shared::Shared;
-use crate::writer::{Command, Pending, QUEUE_BATCHES, Writer};
+use crate::writer::{Command, Content, Pending, QUEUE_BATCHES, Writer};
 use crate::{open, search, trace};
 
 /// Tells the time; the store has no clock of its own.
@@ -97,7 +97,13 @@ impl Store {
         let shared = Arc::new(opened.shared);
         let work = Arc::new(Work::default());
         let (sender, commands) = sync_channel(QUEUE_BATCHES);
-        let writer = Writer { shared: Arc::clone(&shared), journal: opened.journal, work: Arc::clone(&work), commands };
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            journal: opened.journal,
+            work: Arc::clone(&work),
+            seen: opened.seen,
+            commands,
+        };
         let maintenance = Maintenance {
             shared: Arc::clone(&shared),
             work: Arc::clone(&work),
@@ -132,11 +138,15 @@ impl Store {
     /// Hands a batch to the writer. `done` is called exactly once; with [`IngestError::Busy`] at once if the writer's
     /// bounded queue is full. Everything waiting is committed by one sync.
     pub fn ingest(&self, batch: TraceBatch, done: Done) {
-        let pending = Pending::new(batch, done, &self.inner.waiting);
+        self.hand_over(Content::Spans(batch), done);
+    }
+
+    pub(crate) fn hand_over(&self, content: Content, done: Done) {
+        let pending = Pending::new(content, done, &self.inner.waiting);
         let Some(commands) = self.commands() else { return pending.settle(Err(IngestError::Closed)) };
-        match commands.try_send(Command::Batch(pending)) {
+        match commands.try_send(Command::Write(pending)) {
             Ok(()) => {}
-            Err(TrySendError::Full(Command::Batch(pending))) => {
+            Err(TrySendError::Full(Command::Write(pending))) => {
                 pending.settle(Err(IngestError::Busy(self.inner.waiting.load(Ordering::Relaxed))));
             }
             // Dropping a command answers it.
@@ -226,7 +236,15 @@ impl Store {
         lock(&self.inner.commands).clone()
     }
 
-    fn reading<'a>(&'a self, guard: &'a Guard) -> Reading<'a> {
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.shared.options.clock
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    pub(crate) fn reading<'a>(&'a self, guard: &'a Guard) -> Reading<'a> {
         Reading::new(&self.inner.shared, &self.inner.work, guard)
     }
 }

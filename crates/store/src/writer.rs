@@ -10,8 +10,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use rootspan_journal::journal::{Journal, JournalError, Sequence};
+use rootspan_wire::cloudfront::observation::Observations;
 use rootspan_wire::otlp::batch::TraceBatch;
 
+use crate::coverage::Arrival;
+use crate::coverage::gather::{frame, gather};
+use crate::coverage::seen::Seen;
 use crate::maintenance::{SealFailure, Work, chain as with_cause};
 use crate::shared::Shared;
 use crate::store::{Done, IngestError};
@@ -28,16 +32,31 @@ const SEAL_BYTES: usize = 64 << 20;
 /// How often the age of the tail and finished seals are looked at when nothing comes in.
 const IDLE: Duration = Duration::from_millis(250);
 
-/// A batch that waits.
+/// What can be written.
+pub(crate) enum Content {
+    Spans(TraceBatch),
+    Observations { observations: Observations, arrival: Arrival },
+}
+
+impl Content {
+    fn len(&self) -> usize {
+        match self {
+            Self::Spans(batch) => batch.bytes().len(),
+            Self::Observations { observations, .. } => observations.bytes().len(),
+        }
+    }
+}
+
+/// What waits.
 pub(crate) struct Pending {
-    pub(crate) batch: TraceBatch,
+    content: Content,
     done: Option<Done>,
     waiting: Arc<AtomicUsize>,
 }
 
 /// What the writer is told.
 pub(crate) enum Command {
-    Batch(Pending),
+    Write(Pending),
     /// Seal the tail now and answer when its blocks are durable.
     Seal(SyncSender<Result<(), String>>),
     /// Commit what waits, seal, stop.
@@ -49,13 +68,15 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) journal: Journal,
     pub(crate) work: Arc<Work>,
+    /// The records that were counted.
+    pub(crate) seen: Seen,
     pub(crate) commands: Receiver<Command>,
 }
 
 impl Pending {
-    pub(crate) fn new(batch: TraceBatch, done: Done, waiting: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(content: Content, done: Done, waiting: &Arc<AtomicUsize>) -> Self {
         waiting.fetch_add(1, Ordering::Relaxed);
-        Self { batch, done: Some(done), waiting: Arc::clone(waiting) }
+        Self { content, done: Some(done), waiting: Arc::clone(waiting) }
     }
 
     pub(crate) fn settle(mut self, result: Result<(), IngestError>) {
@@ -83,7 +104,7 @@ impl Writer {
         loop {
             self.remove_applied();
             match self.commands.recv_timeout(IDLE) {
-                Ok(Command::Batch(first)) => {
+                Ok(Command::Write(first)) => {
                     let after = self.group(first);
                     if let Some(command) = after
                         && self.other(command)
@@ -105,13 +126,13 @@ impl Writer {
 
     /// Commits `first` and everything that waits behind it. Returns a command that is no batch, if one was met.
     fn group(&mut self, first: Pending) -> Option<Command> {
-        let mut bytes = first.batch.bytes().len();
+        let mut bytes = first.content.len();
         let mut group = vec![first];
         let mut after = None;
         while group.len() < GROUP_BATCHES && bytes < GROUP_BYTES {
             match self.commands.try_recv() {
-                Ok(Command::Batch(pending)) => {
-                    bytes += pending.batch.bytes().len();
+                Ok(Command::Write(pending)) => {
+                    bytes += pending.content.len();
                     group.push(pending);
                 }
                 Ok(command) => {
@@ -132,10 +153,18 @@ impl Writer {
             }
             return;
         }
-        let mut written: Vec<(Pending, Sequence)> = Vec::with_capacity(group.len());
+        let received = self.shared.now();
+        let mut written: Vec<(Pending, Sequence, Option<Vec<u8>>)> = Vec::with_capacity(group.len());
         for pending in group {
-            match self.journal.append(pending.batch.bytes()) {
-                Ok(sequence) => written.push((pending, sequence)),
+            let (appended, frame) = match &pending.content {
+                Content::Spans(batch) => (self.journal.append(batch.bytes()), None),
+                Content::Observations { observations, arrival } => {
+                    let frame = frame(observations.bytes(), *arrival, received);
+                    (self.journal.append(&frame), Some(frame))
+                }
+            };
+            match appended {
+                Ok(sequence) => written.push((pending, sequence, frame)),
                 Err(error) => pending.settle(Err(ingest_error(&error))),
             }
         }
@@ -144,23 +173,35 @@ impl Writer {
         }
         if let Err(error) = self.journal.sync() {
             let error = ingest_error(&error);
-            for (pending, _) in written {
+            for (pending, ..) in written {
                 pending.settle(Err(error.clone()));
             }
             return;
         }
+        self.publish(written);
+        self.shared.counters.journal_bytes.store(self.journal.bytes_on_disk(), Ordering::Relaxed);
+    }
+
+    /// Makes what is durable searchable, and answers.
+    fn publish(&mut self, written: Vec<(Pending, Sequence, Option<Vec<u8>>)>) {
         let received = self.shared.now();
         let placement = Placement::new(received, self.shared.options.retention);
         let tail = self.shared.active_tail();
         let counters = &self.shared.counters;
-        for (pending, sequence) in written {
-            let spans = pending.batch.span_count() as u64;
-            tail.insert(pending.batch.clone(), sequence, received, placement);
-            counters.ingested_spans.fetch_add(spans, Ordering::Relaxed);
+        for (pending, sequence, frame) in written {
+            if let Content::Spans(batch) = &pending.content {
+                let spans = batch.span_count() as u64;
+                tail.insert(batch.clone(), sequence, received, placement);
+                counters.ingested_spans.fetch_add(spans, Ordering::Relaxed);
+            }
+            if let Some(frame) = frame {
+                let gathered = gather(&self.shared, &tail, &mut self.seen, &frame, placement);
+                debug_assert!(gathered.is_ok(), "these observations were written by this program");
+                tail.gathered_through(sequence, received);
+            }
             counters.last_ingest.store(received.0, Ordering::Relaxed);
             pending.settle(Ok(()));
         }
-        counters.journal_bytes.store(self.journal.bytes_on_disk(), Ordering::Relaxed);
     }
 
     /// Whether there is room on disk, and in memory: the tail may not grow while the one before cannot be sealed.
@@ -184,7 +225,7 @@ impl Writer {
         let figures = self.shared.active_tail().figures();
         let age = figures.oldest.map_or(0, |oldest| self.shared.now().nanos_since(oldest));
         figures.spans >= self.shared.options.seal_spans
-            || figures.bytes >= SEAL_BYTES
+            || figures.bytes + figures.gathered_bytes >= SEAL_BYTES
             || Duration::from_nanos(age) >= self.shared.options.seal_after && figures.oldest.is_some()
     }
 
@@ -197,7 +238,7 @@ impl Writer {
     /// Handles a command that is no batch; true if the thread is to end.
     fn other(&mut self, command: Command) -> bool {
         match command {
-            Command::Batch(pending) => {
+            Command::Write(pending) => {
                 self.commit(vec![pending]);
                 false
             }

@@ -38,7 +38,7 @@ fn changes_are_read_back() {
     let (mut manifest, contents, _) = Manifest::open(Arc::clone(&directory)).expect("the manifest opens");
     assert!(manifest.is_empty());
     assert_eq!(contents, Contents::default());
-    manifest.seal(vec![entry(0), entry(1)], Sequence(5)).expect("it is written");
+    manifest.seal(vec![entry(0), entry(1)], Vec::new(), Sequence(5)).expect("it is written");
     manifest.remove(vec![0]).expect("it is written");
     drop(manifest);
     let contents = read(&directory);
@@ -51,7 +51,7 @@ fn a_rewritten_log_says_the_same_in_fewer_bytes() {
     let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
     let (mut manifest, _, _) = Manifest::open(Arc::clone(&directory)).expect("the manifest opens");
     for id in 0..700 {
-        manifest.seal(vec![entry(id)], Sequence(id)).expect("it is written");
+        manifest.seal(vec![entry(id)], Vec::new(), Sequence(id)).expect("it is written");
         if id >= 2 {
             manifest.remove(vec![id - 2]).expect("it is written");
         }
@@ -87,7 +87,7 @@ proptest! {
                 next.blocks.insert(id, entry(id));
                 next.applied_through = Sequence(id);
                 next.next_id = id + 1;
-                if manifest.seal(vec![entry(id)], Sequence(id)).is_err() {
+                if manifest.seal(vec![entry(id)], Vec::new(), Sequence(id)).is_err() {
                     break;
                 }
                 durable = next.clone();

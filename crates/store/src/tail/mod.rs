@@ -14,6 +14,7 @@ use rootspan_wire::otlp::batch::TraceBatch;
 
 use crate::block::loose::LooseSpan;
 use crate::block::write::MAX_LISTED_NAME_BYTES;
+use crate::coverage::gather::Gathered;
 use crate::identity::same_content;
 
 /// Nanoseconds of an hour, the unit of partitions.
@@ -23,6 +24,7 @@ pub(crate) const HOUR_NANOS: u64 = 3_600_000_000_000;
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     inner: RwLock<Inner>,
+    gathered: RwLock<Gathered>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,8 @@ const NO_LINK: u32 = u32::MAX;
 pub(crate) struct Figures {
     pub(crate) spans: usize,
     pub(crate) bytes: usize,
+    /// What its counts take.
+    pub(crate) gathered_bytes: usize,
     /// When the first batch came.
     pub(crate) oldest: Option<UnixNanos>,
     /// The last frame of the journal in here.
@@ -147,6 +151,25 @@ impl Tail {
         new
     }
 
+    /// Counts what a frame of observations has: `count` does it.
+    pub(crate) fn gather<T>(&self, count: impl FnOnce(&mut Gathered) -> T) -> T {
+        count(&mut self.gathered.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was counted in it.
+    pub(crate) fn gathered<T>(&self, read: impl FnOnce(&Gathered) -> T) -> T {
+        read(&self.gathered.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A frame of observations is in it.
+    pub(crate) fn gathered_through(&self, sequence: Sequence, received: UnixNanos) {
+        let bytes = self.gathered(Gathered::bytes);
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.figures.oldest.get_or_insert(received);
+        inner.figures.through = sequence;
+        inner.figures.gathered_bytes = bytes;
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         self.read().figures
     }
@@ -192,6 +215,11 @@ impl TailView {
     /// Whether it has, or had by now, a span of the trace.
     pub(crate) fn contains(&self, id: &TraceId) -> bool {
         self.tail.read().traces.contains_key(id)
+    }
+
+    /// What was counted in it.
+    pub(crate) fn gathered<T>(&self, read: impl FnOnce(&Gathered) -> T) -> T {
+        self.tail.gathered(read)
     }
 
     /// Copies of a trace's spans.
