@@ -7,6 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { launch, openPage } from './browser.mjs';
 import { startServer } from './server.mjs';
+import { edgeTests } from './tests/edge.mjs';
 import { pathTests } from './tests/paths.mjs';
 import { searchTests } from './tests/search.mjs';
 import { traceTests } from './tests/trace.mjs';
@@ -19,7 +20,7 @@ const server = await startServer();
 const browser = await launch();
 let passed = 0;
 let failed = 0;
-for (const [name, test] of [...searchTests, ...traceTests, ...pathTests, ...viewTests]) {
+for (const [name, test] of [...searchTests, ...traceTests, ...edgeTests, ...pathTests, ...viewTests]) {
   if (!new RegExp(wanted).test(name)) continue;
   const opened = [];
   const open = async (options) => {

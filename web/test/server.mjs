@@ -5,8 +5,9 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { coverage } from './coverage.mjs';
 import { encodeSpan, encodeSummary, encodeView } from './encode.mjs';
-import { checkout, hit, hostile, large, loop, skewed } from './traces.mjs';
+import { checkout, derived, hit, kept, hostile, large, loop, skewed } from './traces.mjs';
 
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
@@ -22,6 +23,8 @@ export function makeTraces(now) {
     hostile: hostile(5, now - 120_000),
     loop: loop(8, 20_000, now - 300_500),
     hit: hit(7, now - 130_000),
+    derived: derived(9, now - 135_000),
+    kept: kept(10, now - 140_000),
     large: large(6, 20_000, now - 300_000),
   };
   const more = Array.from({ length: 60 }, (_, i) => checkout(100 + i, {
@@ -52,6 +55,7 @@ async function answer(url, traces, byId, response) {
   if (path === '/api/v1/services') return sendJson(response, 200, { services: services(traces) });
   if (path === '/api/v1/operations') return sendJson(response, 200, { operations: operations(traces, url.searchParams.get('service')) });
   if (path === '/api/v1/status') return sendJson(response, 200, status());
+  if (path === '/api/v1/edge/coverage') return edgeCoverage(url, traces, response);
   const trace = /^\/api\/v1\/traces\/([0-9a-f]{32})(\/view|\/spans\/([0-9a-f]{16}))?$/.exec(path);
   if (trace !== null) return traceAnswer(byId.get(trace[1]), trace, response);
   if (path.startsWith('/api/')) return sendJson(response, 404, { error: { message: `There is nothing at ${path}.` } });
@@ -88,6 +92,19 @@ function search(url, traces, response) {
     traces: page.map(encodeSummary), nextCursor: from + limit < wanted.length ? String(from + limit) : null,
     partial: q.includes('partial') ? 'The search stopped after 10 s; older traces were not looked at.' : null,
   });
+}
+
+/** Ranges long ago are the moods of this answer: nothing in 2001, an error in 2002, no answer for long in 2003. */
+function edgeCoverage(url, traces, response) {
+  const now = Date.now();
+  const start = Number(url.searchParams.get('start') ?? now / 1000 - 7 * 86_400) * 1000;
+  const end = Number(url.searchParams.get('end') ?? now / 1000) * 1000;
+  const year = new Date(start).getUTCFullYear();
+  if (year === 2002) return sendJson(response, 500, { error: { message: 'the counts could not be read', hint: 'run `rootspan store verify`' } });
+  const answer = coverage(start, end, [traces.named.failing.id, traces.named.derived.id], now);
+  if (year === 2001) Object.assign(answer, { distributions: [], findings: [] });
+  if (year === 2003) return setTimeout(() => sendJson(response, 200, answer), 20_000).unref();
+  return sendJson(response, 200, answer);
 }
 
 function services({ all }) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readSearch, readTrace, routeOf, searchHref, traceHref, type SearchAddress, type TraceAddress } from './address';
+import { edgeHref, readEdge, readSearch, readTrace, routeOf, searchHref, traceHref, type EdgeAddress, type SearchAddress, type TraceAddress } from './address';
 import { rangeSeconds } from './range';
 
 const params = (href: string) => new URL(href, 'http://h').searchParams;
@@ -14,6 +14,24 @@ describe('addresses', () => {
     for (const address of addresses) expect(readSearch(params(searchHref(address)))).toEqual(address);
     expect(searchHref(addresses[0])).toBe('/');
     expect(searchHref({ ...addresses[0], query: ' {  } ' })).toBe('/');
+  });
+
+  it('come back as they were written: edge', () => {
+    const plain: EdgeAddress = {
+      range: { kind: 'last', last: '1h' }, live: false, distribution: undefined, behaviour: undefined, sort: '-records', metric: 'records',
+      from: undefined, to: undefined, closed: [], listed: false,
+    };
+    const full: EdgeAddress = {
+      range: { kind: 'between', start: 1_764_094_203_000, end: 1_764_094_999_000 }, live: true, distribution: 'd1.cloudfront.net', behaviour: '/a b/*?&',
+      sort: 'delay', metric: 'errors', from: 1_764_094_260_000, to: 1_764_094_320_000, closed: ['d2.cloudfront.net', 'd3, d4'], listed: true,
+    };
+    // A log without the field has the empty behaviour; that is not the whole distribution.
+    for (const address of [plain, full, { ...full, behaviour: '' }, { ...full, behaviour: undefined }]) {
+      expect(readEdge(params(edgeHref(address)))).toEqual(address);
+    }
+    expect(edgeHref(plain)).toBe('/edge');
+    expect(edgeHref({})).toBe('/edge');
+    expect(readEdge(params('/edge?behaviour=x&metric=__proto__&sort=<b>&from=9&to=3'))).toEqual(plain);
   });
 
   it('come back as they were written: trace', () => {
@@ -33,6 +51,7 @@ describe('addresses', () => {
 
   it('lead to pages', () => {
     expect(routeOf('/')).toEqual({ page: 'search' });
+    expect(routeOf('/edge')).toEqual({ page: 'edge' });
     expect(routeOf('/trace/ABC')).toEqual({ page: 'trace', traceId: 'abc'.padStart(32, '0') });
     expect(routeOf('/trace/xyz')).toEqual({ page: 'unknown' });
   });

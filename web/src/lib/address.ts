@@ -25,14 +25,41 @@ export interface TraceAddress {
   live: boolean;
 }
 
+/** The edge page; the chosen stretch of time in milliseconds. */
+export interface EdgeAddress {
+  range: TimeRange;
+  live: boolean;
+  /** What the selected row shows; a distribution without a behaviour is all of it. */
+  distribution: string | undefined;
+  behaviour: string | undefined;
+  /** A column, with `-` in front for the largest first. */
+  sort: string;
+  /** What the charts in the rows show. */
+  metric: EdgeMetric;
+  from: number | undefined;
+  to: number | undefined;
+  /** Distributions whose behaviours are hidden. */
+  closed: string[];
+  /** The minutes are listed below the charts. */
+  listed: boolean;
+}
+
+/** What the charts in the rows of the edge page can show, with words. */
+export const EDGE_METRICS = { records: 'records', errors: 'errors', delay: 'delay p99', time: 'time p99' } as const;
+export type EdgeMetric = keyof typeof EDGE_METRICS;
+
 /** Where a path leads. */
-export type Route = { page: 'search' } | { page: 'trace'; traceId: string } | { page: 'unknown' };
+export type Route = { page: 'search' } | { page: 'edge' } | { page: 'trace'; traceId: string } | { page: 'unknown' };
+
+/** Rows of the edge page come with the busiest first. */
+export const DEFAULT_EDGE_SORT = '-records';
 
 /** More closed or opened rows than this are not worth an unreadable address. */
 const MOST_LISTED = 40;
 
 export function routeOf(path: string): Route {
   if (path === '/' || path === '/search') return { page: 'search' };
+  if (/^\/edge\/?$/.test(path)) return { page: 'edge' };
   const trace = /^\/trace\/([0-9a-fA-F]{1,32})\/?$/.exec(path);
   if (trace !== null) return { page: 'trace', traceId: trace[1].toLowerCase().padStart(32, '0') };
   return { page: 'unknown' };
@@ -84,6 +111,44 @@ export function traceHref(address: Partial<TraceAddress> & { traceId: string }):
   setIds(params, 'open', address.opened ?? []);
   if (address.live) params.set('live', '1');
   return withParams(`/trace/${address.traceId}`, params);
+}
+
+export function readEdge(params: URLSearchParams): EdgeAddress {
+  const metric = params.get('metric') ?? '';
+  const distribution = params.get('distribution') ?? undefined;
+  const [from, to] = [numberOf(params.get('from')), numberOf(params.get('to'))];
+  const isStretch = from !== undefined && to !== undefined && from < to;
+  return {
+    range: readRange(params),
+    live: params.get('live') === '1',
+    distribution,
+    behaviour: distribution === undefined ? undefined : (params.get('behaviour') ?? undefined),
+    sort: /^-?[a-zA-Z]+$/.test(params.get('sort') ?? '') ? (params.get('sort') as string) : DEFAULT_EDGE_SORT,
+    metric: Object.hasOwn(EDGE_METRICS, metric) ? (metric as EdgeMetric) : 'records',
+    from: isStretch ? from : undefined,
+    to: isStretch ? to : undefined,
+    closed: params.getAll('closed').slice(0, MOST_LISTED),
+    listed: params.get('list') === '1',
+  };
+}
+
+export function edgeHref(address: Partial<EdgeAddress>): string {
+  const params = new URLSearchParams();
+  if (address.range !== undefined) writeRange(params, address.range);
+  if (address.distribution !== undefined) {
+    params.set('distribution', address.distribution);
+    if (address.behaviour !== undefined) params.set('behaviour', address.behaviour);
+  }
+  if (address.from !== undefined && address.to !== undefined) {
+    params.set('from', String(Math.round(address.from)));
+    params.set('to', String(Math.round(address.to)));
+  }
+  if (address.sort !== undefined && address.sort !== DEFAULT_EDGE_SORT) params.set('sort', address.sort);
+  if (address.metric !== undefined && address.metric !== 'records') params.set('metric', address.metric);
+  for (const name of (address.closed ?? []).slice(0, MOST_LISTED)) params.append('closed', name);
+  if (address.listed) params.set('list', '1');
+  if (address.live) params.set('live', '1');
+  return withParams('/edge', params);
 }
 
 function idsOf(text: string | null): string[] {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { formatAgo, formatBytes, formatDuration, formatLoggedDuration, formatShare, formatTick, isoTime, plural } from './format';
+import { formatAgo, formatBytes, formatDuration, formatLoggedDuration, formatRoughDuration, formatShare, formatTick, formatTimeOfStep, isoTime, plural } from './format';
 import { charOffset } from './position';
 import { barScale } from './scale';
 
@@ -19,6 +19,27 @@ it.each([
   [Number.NaN, '–'],
 ])('formatDuration(%d) is %s', (nanos, text) => {
   expect(formatDuration(nanos)).toBe(text);
+});
+
+it.each([
+  [0, '0 ms'],
+  [59_900_000_000, '59.9 s'],
+  [59_960_000_000, '0.999 min'],
+  [1_554_000_000_000, '25.9 min'],
+  [3_599_000_000_000, '1 h'],
+  [86_400_000_000_000, '24 h'],
+  [172_800_000_000_000, '2 days'],
+  [Number.NaN, '–'],
+])('formatRoughDuration(%d) is %s', (nanos, text) => {
+  expect(formatRoughDuration(nanos)).toBe(text);
+});
+
+it('says a stretch of time with the date where it is not today', () => {
+  const at = (day: number, hour: number, minute: number, second = 0) => new Date(2026, 10, day, hour, minute, second).getTime();
+  expect(formatTimeOfStep(at(25, 9, 5), 60_000, at(25, 12, 0))).toBe('09:05 – 09:06');
+  expect(formatTimeOfStep(at(25, 9, 5, 10), 10_000, at(25, 12, 0))).toBe('09:05:10 – 09:05:20');
+  expect(formatTimeOfStep(at(24, 23, 0), 7_200_000, at(25, 12, 0))).toBe('2026-11-24 23:00 – 2026-11-25 01:00');
+  expect(formatTimeOfStep(Number.NaN, 1)).toBe('outside the calendar');
 });
 
 it.each([

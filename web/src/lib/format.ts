@@ -22,6 +22,14 @@ export function formatDuration(nanos: number): string {
   return `${sign}${threeDigits(size / 1e9)} s`;
 }
 
+/** A duration where there is little room: `25.9 min`, `1.03 h`, `2.5 days`; below a minute as ever. */
+export function formatRoughDuration(nanos: number): string {
+  if (!(Math.abs(nanos) >= 59.95e9) || !Number.isFinite(nanos)) return formatDuration(nanos);
+  const minutes = nanos / 60e9;
+  if (Math.abs(minutes) < 59.95) return `${threeDigits(minutes)} min`;
+  return Math.abs(minutes) < 2_880 ? `${threeDigits(minutes / 60)} h` : `${threeDigits(minutes / 1440)} days`;
+}
+
 /** A duration from a log that counts whole milliseconds: its 0 is less than one. */
 export function formatLoggedDuration(nanos: number): string {
   return nanos === 0 ? '< 1 ms' : formatDuration(nanos);
@@ -86,6 +94,16 @@ export function formatShortTime(millis: number, now: number): string {
   if (Number.isNaN(time.getTime())) return 'outside the calendar';
   const today = localDate(time) === localDate(new Date(now));
   return today ? localClock(time) : `${localDate(time)} ${localClock(time)}`;
+}
+
+/** A stretch of time in the viewer's zone: `19:10 – 19:15`, with the date unless it is today's. */
+export function formatTimeOfStep(start: number, length: number, now = Date.now()): string {
+  const [first, last] = [new Date(start), new Date(start + length)];
+  if (Number.isNaN(first.getTime()) || Number.isNaN(last.getTime())) return 'outside the calendar';
+  const [from, to, today] = [localDate(first), localDate(last), localDate(new Date(now))];
+  const clock = (time: Date) => localClock(time).slice(0, length < 60_000 ? 8 : 5);
+  const before = from === today ? '' : `${from} `;
+  return `${before}${clock(first)} – ${to === from ? '' : `${to} `}${clock(last)}`;
 }
 
 /** `2026-11-25T18:10:03.123456789Z`, exact. */

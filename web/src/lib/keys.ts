@@ -7,7 +7,7 @@ export type Action =
   | 'help' | 'focusQuery' | 'nextResult' | 'previousResult';
 
 /** Where a shortcut works. */
-export type Place = 'everywhere' | 'search' | 'trace';
+export type Place = 'everywhere' | 'search' | 'edge' | 'trace';
 
 /** One line of the table. `keys` are `KeyboardEvent.key` values, `Ctrl+` before them where needed. */
 export interface Shortcut {
@@ -22,6 +22,8 @@ export const SHORTCUTS: Shortcut[] = [
   { action: 'focusQuery', keys: ['/'], place: 'search', label: 'Go to the query' },
   { action: 'nextResult', keys: ['ArrowDown', 'j'], place: 'search', label: 'Next trace' },
   { action: 'previousResult', keys: ['ArrowUp', 'k'], place: 'search', label: 'Previous trace' },
+  { action: 'nextResult', keys: ['ArrowDown', 'j'], place: 'edge', label: 'Next row of the table' },
+  { action: 'previousResult', keys: ['ArrowUp', 'k'], place: 'edge', label: 'Previous row of the table' },
   { action: 'next', keys: ['ArrowDown', 'f'], place: 'trace', label: 'Next row' },
   { action: 'previous', keys: ['ArrowUp', 'b'], place: 'trace', label: 'Previous row' },
   { action: 'open', keys: ['ArrowRight'], place: 'trace', label: 'Open the row, or go to its first child' },

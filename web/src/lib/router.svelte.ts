@@ -5,6 +5,8 @@ class Router {
   params = $state.raw(new URLSearchParams(location.search));
   /** Address of the last search, so that "Search" leads back to it. */
   lastSearch = $state('/');
+  /** The same for "Edge". */
+  lastEdge = $state('/edge');
 
   constructor() {
     window.addEventListener('popstate', () => this.#read());
@@ -30,6 +32,7 @@ class Router {
     this.path = location.pathname;
     this.params = new URLSearchParams(location.search);
     if (location.pathname === '/') this.lastSearch = location.pathname + location.search;
+    if (location.pathname === '/edge') this.lastEdge = location.pathname + location.search;
   }
 
   #click(event: MouseEvent): void {

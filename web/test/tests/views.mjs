@@ -3,6 +3,7 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SHOP } from '../coverage.mjs';
 
 const SIZES = { 1440: 900, 390: 844 };
 
@@ -34,6 +35,18 @@ const VIEWS = [
   ['trace-hostile', (traces) => `/trace/${traces.hostile.id}`, async (page) => {
     await page.getByRole('row').first().click();
     await page.getByText('Show all 20 kB').waitFor();
+  }],
+  ['edge', () => '/edge', async (page) => page.locator('a.row').first().waitFor()],
+  ['edge-behaviour', () => `/edge?list=1&metric=delay&sort=-errors&distribution=${SHOP}&behaviour=${encodeURIComponent('/api/*')}`, async (page) => {
+    await page.locator('a.row').first().waitFor();
+    const box = await page.locator('.u-over').first().boundingBox();
+    await page.mouse.click(box.x + box.width * 0.62, box.y + 40);
+    await page.getByRole('button', { name: 'Clear' }).waitFor();
+  }],
+  ['edge-empty', () => '/edge?start=991353600000&end=991440000000', async (page) => page.getByText('No CloudFront records').waitFor()],
+  ['trace-derived', (traces) => `/trace/${traces.derived.id}`, async (page) => {
+    await page.getByRole('row').first().click();
+    await page.getByText('cannot be joined').first().waitFor();
   }],
   ['shortcuts', (traces) => `/trace/${traces.good.id}`, async (page) => {
     await page.getByRole('row').first().waitFor();
