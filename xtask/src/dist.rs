@@ -12,7 +12,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let root = setup::root()?;
     println!("building rootspan with thin link-time optimisation");
     stage::run(
-        Command::new("cargo").args(["build", "--profile", "dist", "--package", "rootspan-cli"]).current_dir(&root),
+        Command::new("cargo")
+            .args(["build", "--profile", "dist", "--package", "rootspan-cli", "--features", setup::FEATURES])
+            .current_dir(&root),
     )?;
     let name = format!("rootspan-{}-{}-linux", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     let folder = root.join("dist").join(&name);

@@ -31,7 +31,6 @@ pub(crate) fn check(root: &Path, problems: &mut Vec<String>) -> anyhow::Result<(
 }
 
 fn printed(root: &Path) -> anyhow::Result<String> {
-    let arguments =
-        ["run", "--quiet", "--package", "rootspan-cli", "--bin", "rootspan", "--", "components", "--reference"];
-    stage::output(Command::new("cargo").args(arguments).current_dir(root))
+    let build = ["run", "--quiet", "--package", "rootspan-cli", "--features", setup::FEATURES, "--bin", "rootspan"];
+    stage::output(Command::new("cargo").args(build).args(["--", "components", "--reference"]).current_dir(root))
 }

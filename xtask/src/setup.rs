@@ -32,6 +32,9 @@ pub(crate) const NJS: Program =
 pub(crate) const CHROMIUM: Program =
     Program { name: "chromium", package: "chromium", purpose: "drives the web UI in tests" };
 
+/// What released archives are built with, and tests: one set, or everything would be compiled twice.
+pub(crate) const FEATURES: &str = "rootspan-cli/aws";
+
 /// The oldest Node that Vite 8 runs on.
 const NODE_MAJOR: u32 = 20;
 

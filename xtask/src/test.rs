@@ -72,11 +72,11 @@ fn ui() -> anyhow::Result<()> {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+    cargo(&["clippy", "--workspace", "--all-targets", "--features", setup::FEATURES, "--quiet", "--", "--deny", "warnings"])
 }
 
 fn rust() -> anyhow::Result<()> {
-    cargo(&["test", "--workspace", "--quiet"])
+    cargo(&["test", "--workspace", "--features", setup::FEATURES, "--quiet"])
 }
 
 fn peers() -> anyhow::Result<()> {
@@ -96,7 +96,7 @@ fn pages() -> anyhow::Result<()> {
 
 /// The binary that the tests built, without optimisation.
 pub(crate) fn binary() -> anyhow::Result<String> {
-    cargo(&["build", "--quiet", "--package", "rootspan-cli"])?;
+    cargo(&["build", "--quiet", "--package", "rootspan-cli", "--features", setup::FEATURES])?;
     Ok(setup::target_folder(&setup::root()?).join("debug/rootspan").to_string_lossy().into_owned())
 }
 

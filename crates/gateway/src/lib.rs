@@ -7,6 +7,8 @@
 //! Start with [`config::load`] and [`runtime::Gateway::start`].
 
 pub mod ack;
+#[cfg(feature = "aws")]
+pub mod aws;
 mod batch;
 pub mod budget;
 pub mod clock;

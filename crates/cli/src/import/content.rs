@@ -1,8 +1,9 @@
 //! What is in a file, found out by how it begins: compression, then OTLP or logs of CloudFront.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead as _, Read};
 
 use anyhow::{Context as _, bail};
+use rootspan_gateway::receivers::cloudfront::pieces::{self, Input, PieceLimits, Pieces};
 use rootspan_wire::cloudfront::conversion::{Conversion, Converter, Sink, What};
 use rootspan_wire::otlp::json::read_request;
 use rootspan_wire::otlp::validate::{Limits, validate};
@@ -10,17 +11,10 @@ use serde::de::IgnoredAny;
 
 use super::FileOutcome;
 
-/// How much is looked at to find out what it is.
-const HEAD_BYTES: usize = 64 << 10;
-/// Pieces in which logs are read.
-const PIECE_BYTES: usize = 1 << 20;
 /// The longest line, JSON value or request of OTLP.
 const MAX_VALUE_BYTES: usize = 512 << 20;
-
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-
-type Input<'i> = BufReader<Box<dyn Read + 'i>>;
+/// Pieces in which logs are read.
+const LIMITS: PieceLimits = PieceLimits { piece_bytes: 1 << 20, max_value_bytes: MAX_VALUE_BYTES };
 
 /// What a file has.
 pub(super) struct Content<'i> {
@@ -43,18 +37,7 @@ enum Form {
 
 /// Unpacks what is packed and looks at how the rest begins.
 pub(super) fn open<'i>(input: impl Read + 'i) -> anyhow::Result<Content<'i>> {
-    let mut input: Input<'i> = BufReader::with_capacity(HEAD_BYTES, Box::new(input));
-    for _ in 0..2 {
-        let head = fill(&mut input)?;
-        if head.starts_with(GZIP) {
-            input = BufReader::with_capacity(HEAD_BYTES, Box::new(flate2::bufread::MultiGzDecoder::new(input)));
-        } else if head.starts_with(ZSTD) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(input).context("it looks like zstd, but")?;
-            input = BufReader::with_capacity(HEAD_BYTES, Box::new(decoder));
-        } else {
-            break;
-        }
-    }
+    let mut input = pieces::unpack(input).context("it cannot be read")?;
     let form = form(fill(&mut input)?)?;
     Ok(Content { form, input })
 }
@@ -99,62 +82,12 @@ impl Content<'_> {
     }
 }
 
-/// Whole lines (or whole JSON values where there are no lines) at a time.
-struct Pieces<'i> {
-    input: Input<'i>,
-    buffer: Vec<u8>,
-    is_at_end: bool,
-}
-
-impl<'i> Pieces<'i> {
-    const fn new(input: Input<'i>) -> Self {
-        Self { input, buffer: Vec::new(), is_at_end: false }
-    }
-
-    /// Gives the next piece to `take`; `false` at the end.
-    fn next<T>(&mut self, mut take: impl FnMut(&[u8]) -> anyhow::Result<T>) -> anyhow::Result<Option<T>> {
-        loop {
-            let end = if self.is_at_end { self.buffer.len() } else { whole(&self.buffer) };
-            if end > 0 {
-                let taken = take(&self.buffer[..end])?;
-                self.buffer.drain(..end);
-                return Ok(Some(taken));
-            }
-            if self.is_at_end {
-                return Ok(None);
-            }
-            if self.buffer.len() > MAX_VALUE_BYTES {
-                bail!("a line has more than {MAX_VALUE_BYTES} bytes");
-            }
-            let before = self.buffer.len();
-            let piece = (&mut self.input).take(PIECE_BYTES as u64);
-            std::io::copy(&mut { piece }, &mut self.buffer).context("it cannot be read to its end")?;
-            self.is_at_end = self.buffer.len() == before;
-        }
-    }
-}
-
-/// How much of it is whole lines, or whole JSON values if it has no line's end.
-fn whole(buffer: &[u8]) -> usize {
-    if let Some(newline) = buffer.iter().rposition(|byte| *byte == b'\n') {
-        return newline + 1;
-    }
-    if buffer.len() < PIECE_BYTES || buffer.first() != Some(&b'{') {
-        return 0;
-    }
-    let mut values = serde_json::Deserializer::from_slice(buffer).into_iter::<IgnoredAny>();
-    let mut end = 0;
-    while let Some(Ok(_)) = values.next() {
-        end = values.byte_offset();
-    }
-    end
-}
-
 fn read_logs(input: Input<'_>, converter: &Converter, sink: &mut Sink<'_>) -> anyhow::Result<FileOutcome> {
     let mut conversion = converter.begin();
-    let mut pieces = Pieces::new(input);
+    let mut pieces = Pieces::new(input, LIMITS);
     // What is packed within a log is nobody's record.
-    while let Some(goes_on) = pieces.next(|piece| Ok(conversion.read_next(piece, sink).is_continue()))? {
+    let mut next = || pieces.next(|piece| conversion.read_next(piece, sink).is_continue());
+    while let Some(goes_on) = next().context("it cannot be read to its end")? {
         if !goes_on {
             return Ok(finished(&conversion));
         }

@@ -11,6 +11,7 @@
 
 mod firehose;
 mod intake;
+pub mod pieces;
 mod settings;
 
 use std::net::SocketAddr;
