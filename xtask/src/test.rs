@@ -20,7 +20,7 @@ const STAGES: &[Stage] = &[
     ("rust", "unit, property and process tests", rust),
     ("peers", "OpenTelemetry's SDK for Node against the program", peers),
     ("nginx", "the tracing module in a real nginx", nginx_module::check),
-    ("edge", "the edge function under Node and njs", edge),
+    ("edge", "the edge functions: types of both runtimes, then under Node and njs", edge),
     ("pages", "the pages in Chromium against fixed data", pages),
     ("demo", "requests against traces, in every scenario", demo),
     ("browser", "the demo's traces in Chromium; makes the screenshots of the README", screenshots),
@@ -87,6 +87,8 @@ fn peers() -> anyhow::Result<()> {
 }
 
 fn edge() -> anyhow::Result<()> {
+    setup::node_packages(&setup::root()?.join("edge-functions/types"))?;
+    npm("edge-functions/types", "check")?;
     npm("edge-functions", "test")
 }
 
