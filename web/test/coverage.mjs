@@ -16,9 +16,9 @@ export const HOSTILE = '/<img src=x onerror="window.hacked=1">*';
 const ROWS = [
   { distribution: SHOP, behaviour: '/api/*', rate: 240, results: { Miss: 0.86, Hit: 0.06, Error: 0.05, LimitExceeded: 0.03 }, time: 180, delay: 6_000, backend: 0.4, burst: true },
   { distribution: SHOP, behaviour: '/assets/*', rate: 900, results: { Hit: 0.93, RefreshHit: 0.04, Miss: 0.03 }, time: 9, delay: 6_000, thinned: 0.5 },
-  { distribution: SHOP, behaviour: '*', rate: 320, results: { Hit: 0.55, Miss: 0.3, Redirect: 0.1, FunctionGeneratedResponse: 0.03, Error: 0.02 }, time: 60, delay: 6_500, kept: 0.02 },
+  { distribution: SHOP, behaviour: '*', rate: 520, results: { Hit: 0.55, Miss: 0.3, Redirect: 0.1, FunctionGeneratedResponse: 0.03, Error: 0.02 }, time: 60, delay: 6_500, kept: 0.02 },
   { distribution: DOCS, behaviour: '', rate: 38, results: { Hit: 0.8, Miss: 0.17, Error: 0.02, NewKindOfResult: 0.01 }, time: 30, delay: 1_500_000, derived: true },
-  { distribution: DOCS, behaviour: HOSTILE, rate: 9, results: { Miss: 0.9, Error: 0.1 }, time: 400, delay: 1_500_000, derived: true, unplaced: 0.3 },
+  { distribution: DOCS, behaviour: HOSTILE, rate: 9, results: { Miss: 0.85, Error: 0.15 }, time: 400, delay: 1_500_000, derived: true, unplaced: 0.3 },
 ];
 
 const nanos = (millis) => `${Math.round(millis)}000000`;

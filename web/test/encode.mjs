@@ -56,6 +56,7 @@ export function encodeSummary(trace) {
     startTimeUnixNano: nanos(trace.startMillis), durationNanos: trace.duration, spanCount: trace.spans.length, errorCount: trace.errors,
     services: [...services.values()],
     edgeNanos: edge.length > 0 ? edge.reduce((sum, s) => sum + s.end - s.start, 0) : null,
+    derivedIds: trace.derivedIds === true, backendNotRecorded: trace.keptBy === true,
     errorExtent: origin === undefined ? null : [origin.start, origin.start + origin.duration],
   };
 }

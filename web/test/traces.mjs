@@ -5,7 +5,7 @@ const MS = 1e6;
 export const LANE = { service: 0, cdn: 1, proxy: 2, database: 3, queue: 4, external: 5 };
 export const KIND = { internal: 1, server: 2, client: 3, producer: 4, consumer: 5 };
 export const SEGMENT = { self: 0, net: 1, db: 2, external: 3, queue: 4, gap: 5, edge: 6, toOrigin: 7, originTransfer: 8, viewerTransfer: 9 };
-export const FLAG = { error: 1, onPath: 2, orphan: 4, skewed: 8, estimated: 16, events: 32, links: 64, async: 128, root: 256, conflict: 512, keptBy: 1024 };
+export const FLAG = { error: 1, onPath: 2, orphan: 4, skewed: 8, estimated: 16, events: 32, links: 64, async: 128, root: 256, conflict: 512, keptBy: 1024, derivedIds: 2048 };
 
 /** A small seeded generator, so that every run sees the same traces. */
 export function random(seed) {
@@ -130,14 +130,14 @@ export function hit(seed, startMillis) {
 /** A miss whose ids are derived from the request id: what was behind it lies in another trace. */
 export function derived(seed, startMillis) {
   const attributes = [...cdnAttributes(200).filter(({ key }) => key !== 'aws.cloudfront.context'), text('aws.cloudfront.context', 'derived')];
-  const spans = [span(-1, 'cloudfront', 'GET /api/*', LANE.cdn, KIND.server, 0, 184, { flags: FLAG.root, attributes })];
-  const notices = [{ kind: 'derived_ids', text: 'The CDN span\'s ids are derived from the request id, because the record had none of the edge function: spans of the back end cannot be joined.', rows: [0] }];
+  const spans = [span(-1, 'cloudfront', 'GET /api/*', LANE.cdn, KIND.server, 0, 184, { flags: FLAG.root | FLAG.derivedIds, attributes })];
+  const notices = [{ kind: 'derived_ids', text: 'The CDN\'s ids are derived from the request id, because its log has none of the edge function: backend spans cannot be joined.', rows: [0] }];
   return finish({ id: hex(seed, 32), startMillis, spans, segments: [{ row: 0, kind: SEGMENT.edge, start: 0, end: 184 * MS }], notices, shifts: [], rootMissing: false, derivedIds: true });
 }
 
 /** An error that was kept although the trace was not sampled. */
 export function kept(seed, startMillis) {
-  const attributes = [...cdnAttributes(503), text('rootspan.kept_by', 'errors')];
+  const attributes = [...cdnAttributes(503), text('rootspan.kept_by', 'error')];
   const spans = [span(-1, 'cloudfront', 'GET /checkout', LANE.cdn, KIND.server, 0, 95, { flags: FLAG.root | FLAG.error | FLAG.keptBy, attributes, status: { code: 2, message: '' } })];
   const notices = [{ kind: 'backend_not_recorded', text: 'The CDN kept this span although the trace was not sampled, so the services behind it recorded nothing.', rows: [0] }];
   return finish({ id: hex(seed, 32), startMillis, spans, segments: [{ row: 0, kind: SEGMENT.edge, start: 0, end: 95 * MS }], notices, shifts: [], rootMissing: false, keptBy: true });

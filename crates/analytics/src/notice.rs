@@ -34,6 +34,8 @@ pub enum NoticeKind {
     MissingParents,
     /// The CDN kept its span alone; the services recorded nothing.
     BackendNotRecorded,
+    /// The CDN's ids are derived from the request id; the edge function logged none.
+    DerivedIds,
     /// Spans are drawn elsewhere than they were recorded.
     Skew,
     /// Children end after the parent that waited for them.
@@ -57,6 +59,7 @@ impl NoticeKind {
             Self::RootMissing => "root_missing",
             Self::MissingParents => "missing_parents",
             Self::BackendNotRecorded => "backend_not_recorded",
+            Self::DerivedIds => "derived_ids",
             Self::Skew => "skew",
             Self::ChildrenOutlive => "children_outlive",
             Self::Cycles => "cycles",

@@ -6,7 +6,7 @@ use crate::critical_path::CriticalPath;
 use crate::lane::Lane;
 use crate::tree::{Flags, Node, Tree};
 
-const MARKS: [(Flags, &str); 8] = [
+const MARKS: [(Flags, &str); 9] = [
     (Flags::ERROR, "error"),
     (Flags::ORPHAN, "orphan"),
     (Flags::ESTIMATED, "estimated"),
@@ -15,6 +15,7 @@ const MARKS: [(Flags, &str); 8] = [
     (Flags::ASYNC, "async"),
     (Flags::DUPLICATE, "duplicate"),
     (Flags::KEPT_BY, "kept"),
+    (Flags::DERIVED_IDS, "derived"),
 ];
 
 /// One line for each row: indentation, service, name, start after the trace's, duration, kind, lane and marks; then the

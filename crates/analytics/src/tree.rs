@@ -111,6 +111,8 @@ impl Flags {
     pub const DUPLICATE: Self = Self(1 << 9);
     /// The CDN kept it although the trace was not sampled.
     pub const KEPT_BY: Self = Self(1 << 10);
+    /// The CDN's ids are derived from the request id; the edge function logged none.
+    pub const DERIVED_IDS: Self = Self(1 << 11);
 
     /// Whether all marks of `other` are set.
     #[must_use]

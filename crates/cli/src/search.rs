@@ -68,7 +68,16 @@ fn print_traces(answer: &SearchAnswer) {
 }
 
 fn row(trace: &TraceRow) -> Vec<String> {
-    let missing = if trace.root_missing { " (edge span not yet delivered)" } else { "" };
+    let mut remarks = String::new();
+    for (is_so, remark) in [
+        (trace.root_missing, " (edge span not yet delivered)"),
+        (trace.derived_ids, " (ids derived from the request id)"),
+        (trace.backend_not_recorded, " (backend not recorded)"),
+    ] {
+        if is_so {
+            remarks.push_str(remark);
+        }
+    }
     let services: Vec<_> = trace.services.iter().map(|service| clean(&service.name)).collect();
     vec![
         trace.trace_id.clone(),
@@ -76,7 +85,7 @@ fn row(trace: &TraceRow) -> Vec<String> {
         duration(trace.duration_nanos),
         trace.span_count.to_string(),
         trace.error_count.to_string(),
-        format!("{} {}{missing}", clean(&trace.root_service), clean(&trace.root_name)),
+        format!("{} {}{remarks}", clean(&trace.root_service), clean(&trace.root_name)),
         services.join(" "),
     ]
 }

@@ -41,6 +41,12 @@ pub struct TraceRow {
     pub services: Vec<ServiceShare>,
     /// The CDN's own part, if the root is the CDN's span.
     pub edge_nanos: Option<u64>,
+    /// The ids of the root, the CDN's span, are derived from the request id: the edge function logged none.
+    #[serde(default)]
+    pub derived_ids: bool,
+    /// The CDN kept its span although the trace was not sampled: the services behind it recorded nothing.
+    #[serde(default)]
+    pub backend_not_recorded: bool,
     /// Offsets from the start between which the error spans lie.
     pub error_extent: Option<(u64, u64)>,
 }

@@ -9,6 +9,7 @@ use rootspan_model::conventions::cloudfront;
 use rootspan_model::ids::SpanId;
 use rootspan_model::span::StatusCode;
 use rootspan_wire::otlp::batch::SpanInBatch;
+use rootspan_wire::otlp::view::AnyValue;
 
 /// One span, as far as summaries go.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +25,46 @@ pub(crate) struct SpanFacts<'a> {
     pub(crate) error: bool,
     /// The CDN's own span.
     pub(crate) cdn: bool,
+    /// What it says of the rest of the trace, if it is the CDN's.
+    pub(crate) marks: EdgeMarks,
+}
+
+/// What a CDN's span says of the rest of its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct EdgeMarks(u8);
+
+impl EdgeMarks {
+    /// Its ids are derived from the request id; the edge function logged none.
+    pub(crate) const DERIVED_IDS: Self = Self(1);
+    /// It was kept although the trace was not sampled.
+    pub(crate) const KEPT: Self = Self(2);
+    const ALL: u8 = 3;
+
+    fn of(span: &SpanInBatch<'_>) -> Self {
+        let context = span.span.attribute(cloudfront::CONTEXT);
+        let is_derived = context == Some(AnyValue::String(cloudfront::context::DERIVED));
+        let is_kept = span.span.attribute(cloudfront::KEPT_BY).is_some();
+        Self(if is_derived { Self::DERIVED_IDS.0 } else { 0 } | if is_kept { Self::KEPT.0 } else { 0 })
+    }
+
+    pub(crate) const fn contain(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Two bits, as a block has them.
+    pub(crate) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From two bits.
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL)
+    }
 }
 
 impl<'a> SpanFacts<'a> {
     pub(crate) fn of(span: &SpanInBatch<'a>) -> Self {
+        let cdn = span.scope.name == cloudfront::SCOPE_NAME;
         Self {
             span_id: span.span.span_id,
             parent: span.span.parent_span_id,
@@ -36,7 +73,8 @@ impl<'a> SpanFacts<'a> {
             service: span.resource.service_name(),
             name: span.span.name,
             error: span.span.status() == StatusCode::Error,
-            cdn: span.scope.name == cloudfront::SCOPE_NAME,
+            cdn,
+            marks: if cdn { EdgeMarks::of(span) } else { EdgeMarks::default() },
         }
     }
 }
@@ -76,6 +114,7 @@ pub(crate) struct Top {
     /// It has no parent: the root.
     pub(crate) is_root: bool,
     pub(crate) cdn: bool,
+    pub(crate) marks: EdgeMarks,
     pub(crate) start: u64,
     pub(crate) duration: u64,
     pub(crate) service: Arc<str>,
@@ -131,6 +170,7 @@ pub(crate) fn summarise(spans: &[SpanFacts<'_>], names: &mut Names) -> Part {
             span_id: top.span_id,
             is_root: !top.parent.is_valid(),
             cdn: top.cdn,
+            marks: top.marks,
             start: top.start,
             duration: top.end - top.start,
             service: names.intern(top.service),

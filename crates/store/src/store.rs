@@ -343,6 +343,10 @@ pub struct TraceSummary {
     pub services: Vec<ServiceCount>,
     /// If the root is the CDN's span: its duration less that of its longest child. The CDN's own part.
     pub edge_nanos: Option<u64>,
+    /// The ids of the root, the CDN's span, are derived from the request id: the edge function logged none.
+    pub derived_ids: bool,
+    /// The CDN kept its span although the trace was not sampled, and there is nothing else.
+    pub backend_not_recorded: bool,
     /// From the start of the first to the end of the last error span, as offsets from `start`.
     pub error_extent: Option<(u64, u64)>,
     /// Latest start of a span that matched the search.

@@ -12,6 +12,10 @@ export interface TraceSummary {
   errorCount: number;
   services: { name: string; spans: number; errors: number }[];
   edgeNanos: number | null;
+  /** The CDN's ids are derived from the request id. */
+  derivedIds: boolean;
+  /** The CDN kept its span although the trace was not sampled. */
+  backendNotRecorded: boolean;
   errorExtent: [number, number] | null;
 }
 

@@ -20,6 +20,7 @@ export const Flag = {
   root: 1 << 8,
   conflict: 1 << 9,
   keptBy: 1 << 10,
+  derivedIds: 1 << 11,
 } as const;
 
 /** Where a span was made; decides its icon and pattern. */

@@ -29,6 +29,29 @@ export const searchTests = [
     assert.match(await page.locator('main header').first().innerText(), /< 1 ms/);
   }],
 
+  ['search: derived ids and a back end that was not recorded are said in words, in the list and in the trace', async ({ open, url, traces }) => {
+    for (const width of [1440, 390]) {
+      const page = await open({ width, height: 844 });
+      for (const [trace, words, sentence, fact] of [
+        [traces.derived, 'ids derived from the request id', /derived from the request id, because its log has none of the edge function: backend spans cannot be joined/, 'derived from the request id: the log has none of the edge function, so backend spans cannot be joined'],
+        [traces.kept, 'backend not recorded', /kept this span although the trace was not sampled, so the services behind it recorded nothing/, 'backend not recorded: the trace was not sampled, the CDN kept this span (error)'],
+      ]) {
+        await page.goto(url);
+        const row = page.locator('tbody tr').filter({ has: page.locator(`a[href$="${trace.id}"]`) });
+        await row.getByText(words).waitFor();
+        await row.click();
+        await page.locator('main header').first().getByText(words).waitFor();
+        await page.getByRole('list', { name: 'Notices' }).getByText(sentence).waitFor();
+        await page.getByRole('treegrid').getByRole('row').first().click();
+        await page.getByText(fact).waitFor();
+      }
+      await page.goto(url);
+      await rows(page).first().waitFor();
+      assert.equal(await page.getByText('ids derived').count(), 1, 'only where it is so');
+      await page.close();
+    }
+  }],
+
   ['search: pages by cursor', async ({ open, url }) => {
     const page = await open();
     await page.goto(url);

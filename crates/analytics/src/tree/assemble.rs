@@ -7,6 +7,7 @@ use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_wire::otlp::batch::{SpanInBatch, TraceBatch};
 use rootspan_wire::otlp::field;
 use rootspan_wire::otlp::protobuf::{FieldValue, Fields};
+use rootspan_wire::otlp::view::{AnyValue, Span};
 
 use super::{Flags, skew};
 use crate::cdn::Timings;
@@ -35,6 +36,11 @@ pub(super) struct Part<'a> {
     pub(super) lane_reason: LaneReason,
     pub(super) timings: Option<Timings>,
     pub(super) links: u32,
+}
+
+/// The record had no ids of the edge function.
+fn has_derived_ids(span: &Span<'_>) -> bool {
+    span.attribute(cloudfront::CONTEXT) == Some(AnyValue::String(cloudfront::context::DERIVED))
 }
 
 impl<'a> Part<'a> {
@@ -134,6 +140,7 @@ impl<'a> Surroundings<'a> {
             (Flags::HAS_LINKS, links > 0),
             (Flags::ROOT, !inner.parent_span_id.is_valid()),
             (Flags::KEPT_BY, lane == Lane::Cdn && inner.attribute(cloudfront::KEPT_BY).is_some()),
+            (Flags::DERIVED_IDS, lane == Lane::Cdn && has_derived_ids(inner)),
         ] {
             if set {
                 flags.insert(flag);

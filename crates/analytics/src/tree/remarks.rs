@@ -20,6 +20,7 @@ pub(super) fn remarks(assembled: &Assembled<'_>, nodes: &[Node<'_>]) -> Vec<Noti
         root_missing(nodes, &cut),
         missing_parents(assembled, nodes, &cut),
         backend_not_recorded(nodes),
+        derived_ids(nodes),
         skew(nodes),
         children_outlive(nodes),
         cycles(nodes, &cut),
@@ -64,6 +65,23 @@ fn backend_not_recorded(nodes: &[Node<'_>]) -> Option<Notice> {
     }
     let text = "The CDN kept this span although the trace was not sampled, so the services behind it recorded nothing.";
     Some(Notice::new(NoticeKind::BackendNotRecorded, text.to_owned(), kept))
+}
+
+fn derived_ids(nodes: &[Node<'_>]) -> Option<Notice> {
+    let derived = rows(nodes, |node| node.flags.contains(Flags::DERIVED_IDS));
+    if derived.is_empty() {
+        return None;
+    }
+    // The function makes its ids by the same rule: where it runs and only its data is not logged, the back end is here.
+    let outcome = if nodes.iter().all(|node| node.lane == Lane::Cdn) {
+        ": backend spans cannot be joined."
+    } else {
+        ". The spans behind it bear the same ids."
+    };
+    let text = format!(
+        "The CDN's ids are derived from the request id, because its log has none of the edge function{outcome}"
+    );
+    Some(Notice::new(NoticeKind::DerivedIds, text, derived))
 }
 
 fn skew(nodes: &[Node<'_>]) -> Option<Notice> {

@@ -213,6 +213,34 @@ fn a_kept_edge_span_says_that_the_rest_is_not_recorded() {
 }
 
 #[test]
+fn an_edge_span_with_derived_ids_says_that_the_rest_cannot_be_joined() {
+    check(
+        "cloudfront GET / 0ms 9ms server edge aws.cloudfront.context=derived",
+        &expect![[r#"
+        cloudfront GET / 0ns 9ms server cdn derived
+        derived_ids [0]: The CDN's ids are derived from the request id, because its log has none of the edge function: backend spans cannot be joined.
+    "#]],
+    );
+    check(
+        "
+        cloudfront GET / 0ms 9ms server edge aws.cloudfront.context=derived
+          api GET / 1ms 7ms server
+        ",
+        &expect![[r#"
+        cloudfront GET / 0ns 9ms server cdn derived
+          api GET / 1ms 7ms server
+        derived_ids [0]: The CDN's ids are derived from the request id, because its log has none of the edge function. The spans behind it bear the same ids.
+    "#]],
+    );
+    check(
+        "cloudfront GET / 0ms 9ms server edge aws.cloudfront.context=function",
+        &expect![[r#"
+        cloudfront GET / 0ns 9ms server cdn
+    "#]],
+    );
+}
+
+#[test]
 fn the_order_of_delivery_does_not_matter() {
     let mut spans = fixture::parse(
         "

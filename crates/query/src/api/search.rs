@@ -83,6 +83,8 @@ fn row(summary: TraceSummary) -> TraceRow {
         error_count: summary.error_count,
         services: summary.services.into_iter().map(share).collect(),
         edge_nanos: summary.edge_nanos,
+        derived_ids: summary.derived_ids,
+        backend_not_recorded: summary.backend_not_recorded,
         error_extent: summary.error_extent,
     }
 }

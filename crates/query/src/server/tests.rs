@@ -196,6 +196,7 @@ async fn a_row_describes_its_trace() {
     assert_eq!((row.root_service.as_str(), row.root_name.as_str(), row.root_missing), ("shop", "GET /", false));
     assert_eq!(row.start_time_unix_nano, (START.0 + 1_000_000).to_string());
     assert_eq!((row.duration_nanos, row.span_count, row.error_count), (3_000_000, 2, 0));
+    assert_eq!((row.derived_ids, row.backend_not_recorded), (false, false));
     assert_eq!((row.services.len(), row.services[0].spans), (1, 2));
     assert_eq!(client.operations("shop").await.expect("an answer"), ["GET /", "child"]);
 }

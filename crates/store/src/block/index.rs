@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rootspan_model::ids::{SpanId, TraceId};
 
 use crate::codec::{Decoder, Malformed, put_bytes, put_number};
-use crate::facts::{Entries, Part, ServicePart, Top};
+use crate::facts::{EdgeMarks, Entries, Part, ServicePart, Top};
 
 /// Longest index that is decompressed: a block has at most some 100,000 spans.
 const MAX_INDEX_BYTES: usize = 1 << 30;
@@ -175,6 +175,7 @@ impl TraceTable {
             span_id: SpanId::default(),
             is_root: flags & 1 != 0,
             cdn: flags & 2 != 0,
+            marks: EdgeMarks::from_bits(u8::try_from(flags >> 4 & 3).unwrap_or_default()),
             service: self.name(&mut row)?,
             name: self.name(&mut row)?,
             start: start.wrapping_add(row.number()?),
@@ -182,7 +183,7 @@ impl TraceTable {
         };
         let longest_child = row.number()?;
         let top_row = self.first_rows[trace].saturating_add(row.number_u32()?);
-        let entries = match flags >> 2 {
+        let entries = match flags >> 2 & 3 {
             0 => Entries::None,
             1 => Entries::Of { parent: SpanId::new(row.array()?), longest: row.number()? },
             _ => Entries::Mixed,
@@ -243,7 +244,8 @@ impl IndexWriter {
             Entries::Of { .. } => 1,
             Entries::Mixed => 2,
         };
-        put_number(&mut row, u64::from(part.top.is_root) | u64::from(part.top.cdn) << 1 | entries << 2);
+        let marks = u64::from(part.top.marks.bits());
+        put_number(&mut row, u64::from(part.top.is_root) | u64::from(part.top.cdn) << 1 | entries << 2 | marks << 4);
         put_number(&mut row, self.name(&part.top.service));
         put_number(&mut row, self.name(&part.top.name));
         put_number(&mut row, part.top.start.wrapping_sub(start));

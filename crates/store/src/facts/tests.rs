@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rootspan_model::ids::SpanId;
 
-use super::{Names, Part, SpanFacts, merge, summarise};
+use super::{EdgeMarks, Names, Part, SpanFacts, merge, summarise};
 
 #[derive(Clone, Copy, Debug)]
 struct Small {
@@ -27,6 +27,7 @@ impl Small {
             name: ["x", "y", "z"][usize::from(self.span % 3)],
             error: self.error,
             cdn: self.cdn,
+            marks: EdgeMarks::from_bits(if self.cdn { self.span } else { 0 }),
         }
     }
 }

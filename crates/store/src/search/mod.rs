@@ -24,7 +24,7 @@ use rootspan_traceql::compile::TraceFacts;
 use crate::block::Block;
 use crate::block::filter::trace_hash;
 use crate::block::index::BlockIndex;
-use crate::facts::Part;
+use crate::facts::{EdgeMarks, Part};
 use crate::limits::Stop;
 use crate::reading::Reading;
 use crate::store::{Cursor, QueryError, SearchPage, SearchRequest, ServiceCount, TraceSummary};
@@ -292,6 +292,9 @@ fn summary_of(trace_id: TraceId, part: &Part, latest: u64) -> TraceSummary {
         error_count: u64::from(part.errors),
         services: part.services.iter().map(service).collect(),
         edge_nanos: part.edge_nanos(),
+        derived_ids: part.top.marks.contain(EdgeMarks::DERIVED_IDS),
+        // A back end that samples by itself may be there all the same.
+        backend_not_recorded: part.top.marks.contain(EdgeMarks::KEPT) && part.services.len() == 1,
         error_extent: part.error_extent.map(|(first, last)| (first - part.start, last - part.start)),
         latest_matching_start: UnixNanos(latest),
     }

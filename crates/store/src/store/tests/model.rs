@@ -65,7 +65,14 @@ fn span() -> impl Strategy<Value = TestSpan> {
     let times = (0_u64..150, 0_u64..4, 0_u64..50);
     let texts = ("[a-b]", "[x-y]", prop::bool::weighted(0.2), prop::bool::weighted(0.3), 0..6_i32);
     let lists = (prop::collection::vec(("[kl]", value()), 0..3), prop::bool::weighted(0.1));
-    (ids, times, texts, lists).prop_map(|(ids, times, (service, name, error, cdn, kind), (attributes, has_event))| {
+    let marks = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
+    let all = (ids, times, texts, lists, marks);
+    all.prop_map(|(ids, times, (service, name, error, cdn, kind), (mut attributes, has_event), (derived, kept))| {
+        for (is_so, key, value) in [(derived, "aws.cloudfront.context", "derived"), (kept, "rootspan.kept_by", "error")] {
+            if is_so {
+                attributes.push((key.to_owned(), Value::Text(value.to_owned())));
+            }
+        }
         let start = NOW - times.0 * MINUTE + times.1;
         TestSpan {
             trace: ids.0,
@@ -163,6 +170,8 @@ struct Expected {
     errors: u64,
     services: Vec<(String, u64, u64)>,
     edge: Option<u64>,
+    derived_ids: bool,
+    backend_not_recorded: bool,
     error_extent: Option<(u64, u64)>,
 }
 
@@ -179,6 +188,8 @@ impl Expected {
             errors: summary.error_count,
             services: summary.services.iter().map(|count| (count.name.clone(), count.spans, count.errors)).collect(),
             edge: summary.edge_nanos,
+            derived_ids: summary.derived_ids,
+            backend_not_recorded: summary.backend_not_recorded,
             error_extent: summary.error_extent,
         }
     }
@@ -204,6 +215,8 @@ fn summary(number: u8, spans: &[TestSpan]) -> Expected {
     let errors: Vec<&TestSpan> = spans.iter().filter(|span| span.error).collect();
     let first = errors.iter().map(|span| span.start).min();
     let last = errors.iter().map(|span| span.end).max();
+    let says = |key: &str| top.cdn && top.attributes.iter().any(|(known, _)| known == key);
+    let is_alone = services.len() == 1;
     Expected {
         trace_id: trace_id(number),
         latest: 0,
@@ -215,6 +228,8 @@ fn summary(number: u8, spans: &[TestSpan]) -> Expected {
         errors: errors.len() as u64,
         services: services.into_iter().map(|(name, counts)| (name, counts.0, counts.1)).collect(),
         edge: (top.parent == 0 && top.cdn).then(|| (top.end - top.start).saturating_sub(longest)),
+        derived_ids: says("aws.cloudfront.context"),
+        backend_not_recorded: says("rootspan.kept_by") && is_alone,
         error_extent: first.zip(last).map(|(first, last)| (first - start, last - start)),
     }
 }
