@@ -18,7 +18,7 @@ const STAGES: &[Stage] = &[
     ("ui", "types, modules and build of the web UI", ui),
     ("clippy", "lints, warnings are errors", clippy),
     ("rust", "unit, property and process tests", rust),
-    ("peers", "OpenTelemetry's SDK for Node against the program", peers),
+    ("peers", "OpenTelemetry's SDKs for Node and, in Chromium, for browsers against the program", peers),
     ("nginx", "the tracing module in a real nginx", nginx_module::check),
     ("edge", "the edge functions: types of both runtimes, then under Node and njs", edge),
     ("pages", "the pages in Chromium against fixed data", pages),
@@ -80,6 +80,7 @@ fn rust() -> anyhow::Result<()> {
 }
 
 fn peers() -> anyhow::Result<()> {
+    setup::ensure(&[setup::CHROMIUM])?;
     let folder = setup::root()?.join("crates/cli/tests/node");
     setup::node_packages(&folder)?;
     let binary = binary()?;

@@ -3,14 +3,11 @@
 // `npm test` with ROOTSPAN naming the binary; `cargo xtask test peers` builds it and does so.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 
 import { OTLPLogExporter } from '@opentelemetry/exporter-logs-otlp-http';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
@@ -19,29 +16,7 @@ import { BatchLogRecordProcessor, LoggerProvider } from '@opentelemetry/sdk-logs
 import { MeterProvider, PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 
-/** A port that was free a moment ago. */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-/** Resolves once something listens at the port; rejects once the program has ended. */
-async function listening(port, program) {
-  for (;;) {
-    assert.equal(program.exitCode, null, 'the gateway ended');
-    const socket = connect(port, '127.0.0.1');
-    const isOpen = await new Promise((resolve) => {
-      socket.on('connect', () => resolve(true)).on('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (isOpen) return;
-    await pause(20);
-  }
-}
+import { freePort, listening, rootspan } from './support.js';
 
 /** Reports one span, one counter, one histogram and one log record, and waits until all are taken. */
 async function report(url) {
@@ -80,9 +55,8 @@ service:
     metrics: {receivers: [otlp], exporters: [file]}
     logs: {receivers: [otlp], exporters: [file]}
 `);
-  const program = spawn(process.env.ROOTSPAN ?? 'rootspan', ['run', '--config', config], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const program = rootspan(context, ['run', '--config', config]);
   const ended = once(program, 'exit');
-  context.after(() => program.kill('SIGKILL'));
   await listening(port, program);
   await report(`http://127.0.0.1:${port}`);
   program.kill('SIGTERM');
