@@ -5,6 +5,7 @@
 //! delivered again, the whole of it. So one bad record must not fail the others: it is an error of its own here.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine;
@@ -20,6 +21,12 @@ pub const MAX_RECORDS: usize = 10_000;
 
 /// Most bytes of one record, decoded: the protocol's own limit.
 pub const MAX_RECORD_BYTES: usize = 1_024_000;
+
+/// Most attributes in the header of common attributes: the protocol's own limit.
+pub const MAX_COMMON_ATTRIBUTES: usize = 50;
+
+/// Longest value of a common attribute: the protocol's own limit.
+pub const MAX_COMMON_ATTRIBUTE_BYTES: usize = 1024;
 
 /// A delivery. Records are decoded one by one, so that memory holds one at a time.
 #[derive(Clone, Debug)]
@@ -86,10 +93,44 @@ fn decode(record: &RawValue) -> Result<Vec<u8>, RecordProblem> {
         data: Cow<'a, str>,
     }
     let record: Record<'_> = serde_json::from_str(record.get()).map_err(|_| RecordProblem::NoData)?;
-    if record.data.len() / 4 * 3 > MAX_RECORD_BYTES + 3 {
+    // Four characters are three bytes, of which padding takes two at most: much too long is known without decoding.
+    if record.data.len() / 4 * 3 > MAX_RECORD_BYTES + 2 {
         return Err(RecordProblem::TooLong);
     }
-    STANDARD.decode(record.data.as_bytes()).map_err(|_| RecordProblem::NotBase64)
+    let data = STANDARD.decode(record.data.as_bytes()).map_err(|_| RecordProblem::NotBase64)?;
+    if data.len() > MAX_RECORD_BYTES { Err(RecordProblem::TooLong) } else { Ok(data) }
+}
+
+/// What the stream is configured to say of all its records, `X-Amz-Firehose-Common-Attributes`:
+/// `{"commonAttributes":{"deployment":"prod"}}`.
+///
+/// What is over the protocol's limits is left out; what is no such header gives none: attributes are no reason to lose
+/// records.
+#[must_use]
+pub fn common_attributes(header: &[u8]) -> Vec<(String, String)> {
+    #[derive(Deserialize)]
+    struct Header<'a> {
+        #[serde(rename = "commonAttributes", borrow)]
+        common_attributes: HashMap<Cow<'a, str>, Cow<'a, str>>,
+    }
+    let Ok(Header { common_attributes }) = serde_json::from_slice(header) else { return Vec::new() };
+    let mut attributes: Vec<_> = common_attributes
+        .into_iter()
+        .filter(|(name, value)| !name.is_empty() && value.len() <= MAX_COMMON_ATTRIBUTE_BYTES)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    // The same delivery gives the same bytes.
+    attributes.sort_unstable();
+    attributes.truncate(MAX_COMMON_ATTRIBUTES);
+    attributes
+}
+
+/// The account in an ARN, `arn:aws:firehose:us-east-1:111122223333:deliverystream/cf-edge`: Firehose names its own in
+/// `X-Amz-Firehose-Source-Arn`.
+#[must_use]
+pub fn account_of(arn: &str) -> Option<&str> {
+    let account = arn.strip_prefix("arn:")?.split(':').nth(3)?;
+    (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some(account)
 }
 
 /// The array of records, bounded while it is read.

@@ -12,18 +12,18 @@ use crate::otlp;
 use crate::process::{ACCESS_KEY, Process, Setup, Site};
 
 /// SHA-256 of these request ids begins with the trace id, then the span id.
-const SEEN: [&str; 3] = [
+pub(crate) const SEEN: [&str; 3] = [
     "Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==",
     "09d64ae8d7628a6968e3f996796f3f63",
     "2184743dd888b4f1",
 ];
-const UNSEEN: [&str; 3] = [
+pub(crate) const UNSEEN: [&str; 3] = [
     "p9KdZ3hVxWc7RmTqL2nYbJ8sGf5uEoAi-4XtQv6HzNk1ByMjCwPr_A==",
     "f1e91310a93263c98f0028e17773a350",
     "94f658474614718b",
 ];
 
-const REQUEST_ID: &str = "ed4acda5-034f-9f42-bba1-f29aea6d7d8f";
+pub(crate) const REQUEST_ID: &str = "ed4acda5-034f-9f42-bba1-f29aea6d7d8f";
 
 fn site() -> (Site, Process) {
     let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
@@ -32,7 +32,7 @@ fn site() -> (Site, Process) {
 }
 
 /// A record of standard logging v2 that ended now.
-fn record(request_id: &str, payload: &str) -> Value {
+pub(crate) fn record(request_id: &str, payload: &str) -> Value {
     json!({
         "timestamp(ms)": (otlp::now() / 1_000_000).to_string(),
         "DistributionId": "EDFDVBD6EXAMPLE",
@@ -61,7 +61,7 @@ fn record(request_id: &str, payload: &str) -> Value {
 }
 
 /// What the edge function logs for [`SEEN`].
-fn payload() -> String {
+pub(crate) fn payload() -> String {
     format!("rs1;00-{}-{}-03;-;{};0;-;-", SEEN[1], SEEN[2], otlp::now() / 1_000_000 - 187)
 }
 

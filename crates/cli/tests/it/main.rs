@@ -22,6 +22,7 @@ mod edge_table;
 mod edge_weaknesses;
 mod faults;
 mod firehose;
+mod firehose_rules;
 mod import;
 mod ingest;
 mod kill;

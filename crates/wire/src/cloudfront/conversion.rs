@@ -158,6 +158,7 @@ impl Converter {
             tally: Tally::default(),
             observations: Observations::default(),
             first_problem: None,
+            resource: Vec::new(),
         }
     }
 }
@@ -174,9 +175,18 @@ pub struct Conversion<'c> {
     tally: Tally,
     observations: Observations,
     first_problem: Option<InvalidRecord>,
+    /// What the delivery says of its source.
+    resource: Vec<(String, String)>,
 }
 
 impl<'c> Conversion<'c> {
+    /// With attributes of the resource that hold for all that is converted.
+    #[must_use]
+    pub fn of_resource(mut self, attributes: Vec<(String, String)>) -> Self {
+        self.resource = attributes;
+        self
+    }
+
     /// Converts one delivery, which says itself what it is. If it is packed it is given back, to be unpacked and converted.
     pub fn read<'d>(&mut self, data: &'d [u8], sink: &mut Sink<'_>) -> ControlFlow<(), Option<&'d [u8]>> {
         self.session = self.converter.reader.session();
@@ -225,7 +235,8 @@ impl<'c> Conversion<'c> {
 
     /// Gives away the spans that are not in a request yet.
     pub fn flush(&mut self, sink: &mut Sink<'_>) -> ControlFlow<()> {
-        let full = std::mem::replace(&mut self.encoder, Encoder::new(&self.converter.settings)).finish();
+        let full =
+            std::mem::replace(&mut self.encoder, Encoder::new(&self.converter.settings)).finish_with(&self.resource);
         if full.is_empty() { ControlFlow::Continue(()) } else { sink(full) }
     }
 

@@ -213,15 +213,27 @@ impl<'s> Encoder<'s> {
     /// The request with all spans; an empty batch if there is none.
     #[must_use]
     pub fn finish(self) -> TraceBatch {
+        self.finish_with(&[])
+    }
+
+    /// The same with more attributes of the resource, which stand above those of the settings.
+    #[must_use]
+    pub fn finish_with(self, delivered: &[(String, String)]) -> TraceBatch {
         if self.spans.is_empty() {
             return TraceBatch::default();
+        }
+        let mut attributes =
+            vec![(resource::SERVICE_NAME, self.settings.service_name.as_str()), (resource::CLOUD_PROVIDER, "aws")];
+        for (key, value) in self.settings.resource_attributes.iter().chain(delivered) {
+            match attributes.iter_mut().find(|(known, _)| known == key) {
+                Some((_, known)) => *known = value,
+                None => attributes.push((key, value)),
+            }
         }
         let mut request = Vec::with_capacity(self.spans.len() + 512);
         put_resource_spans(&mut request, "", |out| {
             put_resource(out, |out| {
-                put_attribute(out, field::resource::ATTRIBUTES, resource::SERVICE_NAME, &self.settings.service_name);
-                put_attribute(out, field::resource::ATTRIBUTES, resource::CLOUD_PROVIDER, "aws");
-                for (key, value) in &self.settings.resource_attributes {
+                for (key, value) in attributes {
                     put_attribute(out, field::resource::ATTRIBUTES, key, value);
                 }
             });

@@ -9,6 +9,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use subtle::ConstantTimeEq as _;
 
+use rootspan_model::conventions::resource;
 use rootspan_wire::firehose;
 
 use super::intake::{Delivery, Intake};
@@ -95,18 +96,26 @@ async fn receive(
     let (limit, budget) = (server.intake.max_bytes(), server.intake.ingress().budget());
     let body = collect(body, limit, budget, BODY_TIMEOUT).await.map_err(|error| body_refused(server, error))?;
     let body = unpack(compression, body, limit, budget).await.map_err(|error| body_refused(server, error))?;
-    let worker = Arc::clone(server);
-    let read = tasks::blocking("read delivery", move || read_delivery(body.as_ref(), &worker)).await;
+    let (worker, source) = (Arc::clone(server), source(&head.headers));
+    let read = tasks::blocking("read delivery", move || read_delivery(body.as_ref(), source, &worker)).await;
     let Some(read) = read else { return Err(malformed(server, "the delivery could not be read")) };
     let (id, delivery) = read?;
     *request_id = id;
     server.intake.send(delivery).await.map_err(unavailable)
 }
 
+/// What the stream says of itself: its account, and what it is configured to say of all its records.
+fn source(headers: &HeaderMap) -> Vec<(String, String)> {
+    let arn = headers.get("x-amz-firehose-source-arn").and_then(|arn| arn.to_str().ok()).unwrap_or_default();
+    let account = firehose::account_of(arn).map(|account| (resource::CLOUD_ACCOUNT_ID.to_owned(), account.to_owned()));
+    let common = headers.get("x-amz-firehose-common-attributes").map(HeaderValue::as_bytes).unwrap_or_default();
+    account.into_iter().chain(firehose::common_attributes(common)).collect()
+}
+
 /// Reads all records of a body; gives Firehose's id of the request, too.
-fn read_delivery(body: &[u8], server: &Server) -> Result<(String, Delivery), Refused> {
+fn read_delivery(body: &[u8], source: Vec<(String, String)>, server: &Server) -> Result<(String, Delivery), Refused> {
     let request = firehose::Request::parse(body).map_err(|error| malformed(server, error.to_string()))?;
-    let delivery = server.intake.read(request.records()).map_err(unavailable)?;
+    let delivery = server.intake.read(source, request.records()).map_err(unavailable)?;
     Ok((request.request_id.clone().into_owned(), delivery))
 }
 

@@ -72,12 +72,14 @@ impl Intake {
         Arc::clone(&self.counters)
     }
 
-    /// Reads all records of a delivery. A bad one is counted and skipped.
+    /// Reads all records of a delivery, from a source with these attributes. A bad one is counted and skipped.
     pub(super) fn read<E>(
         &self,
+        source: Vec<(String, String)>,
         records: impl IntoIterator<Item = Result<impl AsRef<[u8]>, E>>,
     ) -> Result<Delivery, Refusal> {
-        let mut work = Work { conversion: self.converter.begin(), purse: Purse { intake: self, batches: Vec::new() } };
+        let conversion = self.converter.begin().of_resource(source);
+        let mut work = Work { conversion, purse: Purse { intake: self, batches: Vec::new() } };
         for data in records {
             match data {
                 Ok(data) => work.read(data.as_ref())?,
