@@ -2,23 +2,35 @@
 
 use serde_json::{Value, json};
 
+use super::firehose::RECORD_MAX_BYTES;
 use super::{LogLine, gzip};
 use crate::emulator::random::Random;
 
 /// The account that owns the logs; a documentation value.
 const OWNER: &str = "111122223333";
 
-/// The envelopes of a batch as the data of records: one for each, or all joined in one.
+/// Text in one envelope: what is longer is divided among several, so that none is too long for a record.
+const ENVELOPE_MAX_TEXT_BYTES: usize = 512 * 1024;
+
+/// The envelopes of a batch as the data of records: one for each, or as many joined in one as a record may hold.
 pub(crate) fn records(batch: &[LogLine], joined: bool, random: &Random) -> Result<Vec<Vec<u8>>, String> {
-    let mut streams: Vec<(&LogLine, Vec<&LogLine>)> = Vec::new();
+    let mut streams: Vec<(&LogLine, Vec<&LogLine>, usize)> = Vec::new();
     for line in batch {
-        match streams.iter_mut().find(|(first, _)| first.group == line.group && first.stream == line.stream) {
-            Some((_, lines)) => lines.push(line),
-            None => streams.push((line, vec![line])),
+        let is_of = |(first, _, bytes): &&mut (&LogLine, Vec<&LogLine>, usize)| {
+            first.group == line.group
+                && first.stream == line.stream
+                && *bytes + line.text.len() <= ENVELOPE_MAX_TEXT_BYTES
+        };
+        match streams.iter_mut().find(is_of) {
+            Some((_, lines, bytes)) => {
+                lines.push(line);
+                *bytes += line.text.len();
+            }
+            None => streams.push((line, vec![line], line.text.len())),
         }
     }
     let mut members = Vec::with_capacity(streams.len());
-    for (first, lines) in streams {
+    for (first, lines, _) in streams {
         let events: Vec<Value> = lines
             .iter()
             .map(|line| {
@@ -36,5 +48,15 @@ pub(crate) fn records(batch: &[LogLine], joined: bool, random: &Random) -> Resul
         });
         members.push(gzip(envelope.to_string().as_bytes())?.to_vec());
     }
-    Ok(if joined { vec![members.concat()] } else { members })
+    if !joined {
+        return Ok(members);
+    }
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    for member in members {
+        match records.last_mut().filter(|record| record.len() + member.len() <= RECORD_MAX_BYTES) {
+            Some(record) => record.extend_from_slice(&member),
+            None => records.push(member),
+        }
+    }
+    Ok(records)
 }

@@ -34,9 +34,6 @@ pub(crate) mod firehose;
 
 pub use self::bucket::Bucket;
 
-/// The most records in one request of Firehose.
-const BATCH_MAX_RECORDS: usize = 10_000;
-
 /// Half the width of the jitter around a delay.
 const JITTER: f64 = 0.15;
 
@@ -53,8 +50,12 @@ pub struct Delivery {
     pub gzip: bool,
     /// What goes wrong on the way.
     pub mishaps: Mishaps,
+    /// What Firehose says of all records of the stream, `X-Amz-Firehose-Common-Attributes`.
+    pub common_attributes: Vec<(String, String)>,
     /// A batch goes out when it has this many records.
     pub max_records: usize,
+    /// … or this many bytes.
+    pub max_bytes: usize,
     /// … or when its first record is this old.
     pub interval: Duration,
     /// How long a batch is tried; then Firehose would write it to its backup bucket.
@@ -119,6 +120,12 @@ pub enum InvalidDelivery {
     /// Not `http://host:port`.
     #[error("the address must be http://host:port, not {0:?}")]
     Address(String),
+    /// Longer than Firehose takes.
+    #[error("the access key of Firehose has at most 4096 bytes")]
+    AccessKey,
+    /// More, or longer ones, than Firehose takes.
+    #[error("Firehose has at most 50 common attributes of at most 1024 bytes")]
+    CommonAttributes,
 }
 
 /// One line of a log, and which group and stream of CloudWatch Logs it belongs to.
@@ -255,8 +262,12 @@ impl Courier {
             }
             Destination::Folder(_) => {}
         }
-        let max_records = delivery.max_records.clamp(1, BATCH_MAX_RECORDS);
-        let delivery = Delivery { form: form.clone(), max_records, ..delivery };
+        if let Destination::Firehose { access_key, .. } = &delivery.destination {
+            firehose::check(access_key, &delivery.common_attributes)?;
+        }
+        let max_records = delivery.max_records.clamp(1, firehose::BATCH_MAX_RECORDS);
+        let max_bytes = delivery.max_bytes.clamp(1, firehose::BATCH_MAX_BYTES);
+        let delivery = Delivery { form: form.clone(), max_records, max_bytes, ..delivery };
         let (sender, receiver) = mpsc::channel(delivery.max_waiting_records.max(1));
         let counters = Arc::new(Counters::default());
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -288,18 +299,25 @@ impl Courier {
 
     /// Waits for the first record, then for the batch to be full or old enough. `None` at the end.
     async fn next_batch(&mut self) -> Option<Vec<LogLine>> {
-        let mut batch = vec![self.receiver.recv().await?];
+        let first = self.receiver.recv().await?;
+        let mut bytes = first.text.len();
+        let mut batch = vec![first];
         let ready = Instant::now() + self.delivery.interval;
-        while batch.len() < self.delivery.max_records {
+        let (max_records, max_bytes) = (self.delivery.max_records, self.delivery.max_bytes);
+        while batch.len() < max_records && bytes < max_bytes {
             // Both branches are cancel-safe: `recv` loses nothing, `changed` is a flag.
             tokio::select! {
                 biased;
                 record = self.receiver.recv() => match record {
-                    Some(record) => batch.push(record),
+                    Some(record) => {
+                        bytes += record.text.len();
+                        batch.push(record);
+                    }
                     None => break,
                 },
                 _ = self.stopping.wait_for(|stopping| *stopping) => {
-                    while batch.len() < self.delivery.max_records && let Ok(record) = self.receiver.try_recv() {
+                    while batch.len() < max_records && bytes < max_bytes && let Ok(record) = self.receiver.try_recv() {
+                        bytes += record.text.len();
                         batch.push(record);
                     }
                     break;
@@ -382,7 +400,7 @@ impl Courier {
     async fn try_once(&self, shipment: &Shipment) -> Result<(), Refusal> {
         match (shipment, &self.delivery.destination) {
             (Shipment::Post(post), Destination::Firehose { endpoint, access_key }) => {
-                post.send(&self.client, endpoint, access_key).await
+                post.send(&self.client, endpoint, access_key, &self.delivery.common_attributes).await
             }
             (Shipment::File { name, body }, Destination::Folder(folder)) => files::write(folder, name, body).await,
             (Shipment::File { name, body }, Destination::Bucket(bucket)) => bucket.put(&self.client, name, body).await,
@@ -414,7 +432,10 @@ impl Delivery {
             packing,
             gzip: true,
             mishaps: Mishaps::default(),
+            common_attributes: Vec::new(),
             max_records: 500,
+            // Firehose's default hint for the size of what it collects.
+            max_bytes: 5 * 1024 * 1024,
             interval: Duration::from_secs(1),
             retry_duration: Duration::from_secs(300),
             retry_delay: Duration::from_secs(1),

@@ -9,10 +9,12 @@ use rootspan_model::span::StatusCode;
 use rootspan_wire::cloudfront::{ReadOptions, read_json, span};
 use serde_json::Value;
 
-use super::support::{Endpoint, Origin, Reply, get};
+use super::support::{Endpoint, Odd, Origin, Reply, get};
 use crate::build::viewer_request;
 use crate::emulator::delivery::DeliveryCounts;
-use crate::emulator::{Behavior, Config, Delivery, Emulator, Functions, PROTOCOL_HEADER, Running, ViewerProtocol};
+use crate::emulator::{
+    Behavior, Config, Delivery, Emulator, Functions, PROTOCOL_HEADER, Running, StartError, ViewerProtocol,
+};
 use crate::settings::Settings;
 
 fn delivery(endpoint: &Endpoint) -> Delivery {
@@ -170,6 +172,75 @@ async fn a_batch_is_tried_again_with_its_id_until_it_is_named() {
     let counts = running.shutdown().await.deliveries;
     assert_eq!(counts, [DeliveryCounts { posted: 2, delivered: 2, failed_tries: 4, ..DeliveryCounts::default() }]);
     assert!(endpoint.rest().is_empty());
+}
+
+/// A 200 is success only with the answer that the specification wants.
+#[tokio::test]
+async fn an_answer_that_breaks_a_rule_counts_as_a_failure() {
+    let odd = [Odd::ContentType, Odd::Encoded, Odd::NoLength, Odd::NoJson, Odd::Timestamp, Odd::TooLong];
+    let script = odd.map(Reply::Odd).to_vec();
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(script).await);
+    let running = start(&origin, delivery(&endpoint)).await;
+    visit(&running, 2).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..=odd.len() {
+        ids.insert(endpoint.batch().await.request_id);
+    }
+    assert_eq!(ids.len(), 1, "always the same batch");
+    let counts = running.shutdown().await.deliveries;
+    let tries = odd.len() as u64;
+    assert_eq!(counts, [DeliveryCounts { posted: 2, delivered: 2, failed_tries: tries, ..DeliveryCounts::default() }]);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(vec![Reply::Status(307)]).await);
+    let running = start(&origin, delivery(&endpoint)).await;
+    visit(&running, 2).await;
+    assert_eq!((endpoint.batch().await.status, endpoint.batch().await.status), (307, 200));
+    assert!(endpoint.rest().is_empty());
+    assert_eq!(running.shutdown().await.deliveries[0].failed_tries, 1);
+}
+
+#[tokio::test]
+async fn common_attributes_are_a_header_of_every_batch() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(Vec::new()).await);
+    let common_attributes = vec![("deployment".to_owned(), "pr\u{f6}d \"1\"".to_owned())];
+    let running = start(&origin, Delivery { common_attributes, ..delivery(&endpoint) }).await;
+    visit(&running, 2).await;
+    let header = endpoint.batch().await.headers["x-amz-firehose-common-attributes"].clone();
+    assert_eq!(header, "{\"commonAttributes\":{\"deployment\":\"pr\\u00f6d \\\"1\\\"\"}}");
+    assert_eq!(
+        rootspan_wire::firehose::common_attributes(header.as_bytes()),
+        [("deployment".to_owned(), "pr\u{f6}d \"1\"".to_owned())],
+        "the receiver reads it"
+    );
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_firehose_cannot_be_configured_for_does_not_start() {
+    let endpoint = Endpoint::start(Vec::new()).await;
+    let long = ("name".to_owned(), "x".repeat(1025));
+    let many = (0..51).map(|number| (number.to_string(), String::new())).collect();
+    for common_attributes in [vec![long], many] {
+        let deliveries = vec![Delivery { common_attributes, ..delivery(&endpoint) }];
+        let config = Config { origin: "http://127.0.0.1:9".to_owned(), deliveries, ..Config::default() };
+        assert!(matches!(Emulator::start(config).await, Err(StartError::Delivery(_))));
+    }
+    let deliveries = vec![Delivery::to_endpoint(&endpoint.url(), &"k".repeat(4097))];
+    let config = Config { origin: "http://127.0.0.1:9".to_owned(), deliveries, ..Config::default() };
+    assert!(matches!(Emulator::start(config).await, Err(StartError::Delivery(_))));
+}
+
+/// The size that a stream collects is a hint like the number of records.
+#[tokio::test]
+async fn a_batch_goes_out_when_it_is_large_enough() {
+    let (origin, mut endpoint) = (Origin::start().await, Endpoint::start(Vec::new()).await);
+    let running = start(&origin, Delivery { max_records: 100, max_bytes: 1, ..delivery(&endpoint) }).await;
+    visit(&running, 2).await;
+    assert_eq!((endpoint.batch().await.records.len(), endpoint.batch().await.records.len()), (1, 1));
+    running.shutdown().await;
 }
 
 #[tokio::test]

@@ -159,8 +159,47 @@ pub(super) enum Reply {
     Status(u16),
     /// 200 with another id.
     WrongId,
+    /// 200 with what Firehose does not take for an answer.
+    Odd(Odd),
     /// No answer at all.
     Silence,
+}
+
+/// Answers that break one rule each.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Odd {
+    /// Not `application/json`.
+    ContentType,
+    /// A content encoding.
+    Encoded,
+    /// By chunks: no content length.
+    NoLength,
+    /// No JSON.
+    NoJson,
+    /// No integer.
+    Timestamp,
+    /// More than 1 MiB.
+    TooLong,
+}
+
+impl Odd {
+    fn answer(self, request_id: &str) -> Response<Stream> {
+        let mut body = json!({"requestId": request_id, "timestamp": 1}).to_string();
+        let mut response = Response::builder();
+        let mut content_type = "application/json";
+        match self {
+            Self::ContentType => content_type = "text/plain",
+            Self::Encoded => response = response.header("content-encoding", "identity"),
+            Self::NoLength => {}
+            Self::NoJson => body = "ok".to_owned(),
+            Self::Timestamp => body = body.replace(":1}", ":1.5}"),
+            Self::TooLong => body.push_str(&" ".repeat(1 << 20)),
+        }
+        let body = Bytes::from(body);
+        let is_chunked = matches!(self, Self::NoLength);
+        let body = if is_chunked { Stream::Chunks(VecDeque::from([body])) } else { Stream::Full(Some(body)) };
+        response.header("content-type", content_type).body(body).expect("valid response")
+    }
 }
 
 /// A Firehose endpoint with scripted answers; after the script all are good.
@@ -181,19 +220,25 @@ impl Endpoint {
                 let body = body.collect().await.expect("a whole body").to_bytes();
                 let (request_id, records) = decode(&parts.headers, &body);
                 let status = match reply {
-                    Reply::Good | Reply::WrongId => 200,
+                    Reply::Good | Reply::WrongId | Reply::Odd(_) => 200,
                     Reply::Status(status) => status,
                     Reply::Silence => 0,
                 };
                 let named = if matches!(reply, Reply::WrongId) { "another" } else { &request_id }.to_owned();
                 let batch = Batch { headers: parts.headers, request_id, records, status };
                 sender.send(batch).await.expect("the test is listening");
+                if let Reply::Odd(odd) = reply {
+                    return odd.answer(&named);
+                }
                 if matches!(reply, Reply::Silence) {
                     std::future::pending::<()>().await;
                 }
                 let answer = json!({"requestId": named, "timestamp": 1}).to_string();
                 let status = StatusCode::from_u16(status).expect("valid status");
-                Response::builder().status(status).body(Full::new(Bytes::from(answer))).expect("valid response")
+                let response = Response::builder().status(status).header("content-type", "application/json");
+                // A redirect that is followed would be taken.
+                let response = response.header("location", "/elsewhere");
+                response.body(Stream::Full(Some(Bytes::from(answer)))).expect("valid response")
             }
         })
         .await;
