@@ -64,6 +64,14 @@ impl Histogram {
         None
     }
 
+    /// How many are longer, but for those of about the same length.
+    #[must_use]
+    pub fn count_over(&self, nanos: u64) -> u64 {
+        let bound = if nanos == 0 { i16::MIN } else { index(nanos) };
+        let over = self.buckets.iter().filter(|(index, _)| *index > bound);
+        over.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
     /// What it consists of, for whoever keeps it: the zeros, and the buckets by ascending index.
     #[must_use]
     pub fn parts(&self) -> (u64, &[(i16, u64)]) {

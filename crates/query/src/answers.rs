@@ -3,6 +3,8 @@
 //! Points in time are decimal strings because nanoseconds since 1970 do not fit into a JavaScript number; durations
 //! are numbers because they do, up to 104 days exactly.
 
+pub mod edge;
+
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/search`.

@@ -35,6 +35,16 @@ pub const SEARCH_LIMIT_DEFAULT: usize = 20;
 /// Most traces in one page of a search.
 pub const SEARCH_LIMIT_MAX: usize = 1000;
 
+/// Steps of edge coverage in one answer: four hours of minutes, and what a chart can show.
+pub const COVERAGE_STEPS: u64 = 240;
+
+/// How far back edge coverage reaches, unless asked otherwise.
+pub const COVERAGE_RANGE_DEFAULT: Duration = Duration::from_secs(3600);
+
+/// A back end's span is expected within this time after the record of its request. Exporters batch for seconds, and a queue
+/// that retries takes minutes.
+pub const BACKEND_WAIT: Duration = Duration::from_secs(600);
+
 /// Bytes of traces kept for the requests that follow `/view`.
 pub const CACHE_BYTES: usize = 64 * 1024 * 1024;
 

@@ -87,6 +87,15 @@ pub struct StepCoverage {
     pub without_backend: u64,
 }
 
+impl StepCoverage {
+    /// Adds another step's.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts.merge(&other.counts);
+        self.expected += other.expected;
+        self.without_backend += other.without_backend;
+    }
+}
+
 impl Store {
     /// Hands observations to the writer; see [`Store::ingest`] for `done`. What was counted before is recognised, so a
     /// delivery that is refused in part may come again.

@@ -236,6 +236,12 @@ impl Store {
         lock(&self.inner.commands).clone()
     }
 
+    /// The time, as the store tells it.
+    #[must_use]
+    pub fn now(&self) -> UnixNanos {
+        self.inner.shared.now()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.inner.shared.options.clock
     }

@@ -134,7 +134,8 @@ impl Refusing {
     }
 }
 
-fn refusal(error: &IngestError) -> Refusal {
+/// What a sender is told.
+pub(crate) fn refusal(error: &IngestError) -> Refusal {
     let message = error.to_string();
     match error {
         IngestError::Busy(_) => Refusal::retry(RefusalReason::QueueFull, message, BUSY_RETRY),

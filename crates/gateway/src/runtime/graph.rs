@@ -9,6 +9,7 @@ use super::delivery::state::DeliveryState;
 use crate::config::service::{MetricNames, ResourceAttributes};
 use crate::ledger::Accounts;
 use crate::plan::Plan;
+use crate::receivers::cloudfront::Figures;
 use crate::telemetry::metrics::{Metric, RecordCounts};
 
 /// The graph and where its figures are kept.
@@ -22,6 +23,8 @@ pub(crate) struct Graph {
     pub(crate) deliveries: Vec<Arc<DeliveryState>>,
     /// What receivers count beside the ledger: the metric, and the receiver's id.
     pub(crate) counts: Vec<(Metric, String, RecordCounts)>,
+    /// CloudFront's records, by the receiver's id.
+    pub(crate) edge: Vec<(String, Arc<Figures>)>,
     /// Stores by directory.
     pub(crate) stores: Vec<(String, Store)>,
     pub(crate) names: MetricNames,

@@ -10,6 +10,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use rootspan_store::store::Store;
 use tokio::sync::mpsc;
 
 use super::connect::{PipelineKey, PipelinePart, start_pipelines};
@@ -20,12 +21,13 @@ use super::pipeline::Item;
 use super::servers::{BoundReceiver, ReceiverKey, ReceiverPart, ServerKey, ServerPart};
 use super::{Address, Environment, Running, StartError, accounts, payload_limit};
 use crate::config::Config;
+use crate::config::components::Exporter as ExporterConfig;
 use crate::exporters::{Exporter, Surroundings};
 use crate::extensions::auth::Authenticators;
 use crate::ledger::Accounts;
 use crate::net::listen::{HandOver, Listener};
 use crate::net::resolve::Resolver;
-use crate::plan::{Plan, plan};
+use crate::plan::{Feed, Plan, plan};
 use crate::tasks::{self, Task};
 
 /// Everything of a graph that runs.
@@ -265,14 +267,18 @@ impl Running {
         let receivers = keys.receivers.into_iter().zip(made.receivers).zip(&kept.receivers).enumerate();
         for (index, ((key, bound), kept)) in receivers {
             let feeds = &plan.receivers[index].feeds;
+            let stores = stores_behind(plan, feeds, environment);
             parts.receivers.push(match (bound, kept.and_then(|kept| old.receivers[kept].take())) {
                 (Some(bound), _) => {
                     let ingresses = Ingresses::new(feeds, &inputs, accounts, &self.ledger, &self.budget);
-                    bound.start(key, ingresses, &self.budget, environment)
+                    bound.start(key, ingresses, &self.budget, stores, environment)
                 }
                 (None, part) => {
                     let part = part.expect("a part is kept for one place of the plan");
                     part.ingresses.switch(feeds, &inputs, accounts);
+                    if let Some(counting) = &part.counting {
+                        counting.switch(stores);
+                    }
                     part
                 }
             });
@@ -294,9 +300,15 @@ impl Running {
             let (metric, counts) = part.counts.clone()?;
             Some((metric, planned.id.to_string(), counts))
         });
+        let edge = self.parts.receivers.iter().zip(&plan.receivers);
+        let edge = edge.filter_map(|(part, planned)| {
+            let figures = part.counting.as_ref()?.figures();
+            Some((planned.id.to_string(), figures))
+        });
         let graph = Graph {
             addresses: self.addresses(),
             counts: counts.collect(),
+            edge: edge.collect(),
             deliveries: self.parts.outlets.iter().map(|part| Arc::clone(&part.state)).collect(),
             stores: environment.stores.iter().map(|(path, store)| (path.clone(), store.clone())).collect(),
             names: config.service.telemetry.metric_names(),
@@ -306,6 +318,30 @@ impl Running {
         };
         *self.sources.graph.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(graph);
     }
+}
+
+/// The embedded stores that batches of a receiver come to.
+fn stores_behind(plan: &Plan, feeds: &[Feed], environment: &Environment) -> Vec<Store> {
+    let mut directories: Vec<&str> = Vec::new();
+    let mut pipelines: Vec<_> = feeds.iter().flat_map(|feed| feed.pipelines.iter().copied()).collect();
+    let mut position = 0;
+    while let Some(index) = pipelines.get(position).copied() {
+        position += 1;
+        let planned = &plan.pipelines[index.0];
+        for exporter in &planned.exporters {
+            if let ExporterConfig::Store(config) = &plan.exporters[exporter.0].config
+                && !directories.contains(&config.directory.as_str())
+            {
+                directories.push(&config.directory);
+            }
+        }
+        for (_, next) in &planned.pipelines {
+            if !pipelines.contains(next) {
+                pipelines.push(*next);
+            }
+        }
+    }
+    directories.into_iter().filter_map(|directory| environment.stores.get(directory).cloned()).collect()
 }
 
 /// Parts that the next graph takes from, one by one; what is left stops.

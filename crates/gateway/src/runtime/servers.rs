@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rootspan_store::store::Store;
 use rootspan_wire::otlp::payload::Signal;
 
 use super::ingress::Ingresses;
@@ -64,6 +65,8 @@ pub(super) struct ReceiverPart {
     pub(super) addresses: Vec<Address>,
     pub(super) sockets: Vec<Offered>,
     pub(super) counts: Option<(Metric, RecordCounts)>,
+    /// Where records are counted, if it reads CloudFront's.
+    pub(super) counting: Option<cloudfront::Counting>,
     pub(super) ingresses: Ingresses,
     pub(super) server: Server,
 }
@@ -103,8 +106,10 @@ impl BoundReceiver {
         key: ReceiverKey,
         ingresses: Ingresses,
         budget: &Arc<Budget>,
+        stores: Vec<Store>,
         environment: &Environment,
     ) -> ReceiverPart {
+        let mut counting = None;
         let (stopper, stop) = stop::channel();
         let (listens, sockets) = match &self {
             Self::Otlp(bound) => (bound.addresses(), bound.sockets()),
@@ -129,7 +134,8 @@ impl BoundReceiver {
                 (vec![opened.start(&id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)], None)
             }
             Self::CloudFront(bound) => {
-                let (tasks, counts) = bound.start(traces(), &stop, Arc::clone(&environment.clock));
+                let counting = counting.insert(cloudfront::Counting::new(stores)).clone();
+                let (tasks, counts) = bound.start(traces(), counting, &stop, Arc::clone(&environment.clock));
                 (tasks, Some((Metric::CloudFrontRecords, counts)))
             }
             Self::NginxLog(bound) => {
@@ -137,7 +143,7 @@ impl BoundReceiver {
                 (tasks, Some((Metric::NginxLogLines, counts)))
             }
         };
-        ReceiverPart { key, addresses, sockets, counts, ingresses, server: Server { stop: stopper, tasks } }
+        ReceiverPart { key, addresses, sockets, counts, counting, ingresses, server: Server { stop: stopper, tasks } }
     }
 }
 

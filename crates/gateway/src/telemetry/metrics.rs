@@ -40,6 +40,7 @@ pub(crate) enum Metric {
     ExporterDiskBytes,
     ExporterDeadLetters,
     CloudFrontRecords,
+    EdgeRecords,
     NginxLogLines,
     ConfigReloads,
     TargetInfo,
@@ -121,6 +122,11 @@ impl Metric {
             Self::CloudFrontRecords => {
                 ("rootspan_cloudfront_records_total", "counter", "Log records, by what became of them.")
             }
+            Self::EdgeRecords => (
+                "rootspan_edge_records_total",
+                "counter",
+                "Requests that CloudFront logged, sampled or not, by how it answered them. One that is delivered again counts again.",
+            ),
             Self::NginxLogLines => {
                 ("rootspan_nginxlog_lines_total", "counter", "Lines of nginx's log, by what became of them.")
             }
@@ -207,6 +213,17 @@ pub(crate) fn render(sources: &Sources) -> String {
             }
         });
     }
+    page.each(Metric::EdgeRecords, &graph.edge, |page, name, (id, figures)| {
+        for (distribution, result_type, class, count) in figures.all() {
+            let labels = [
+                ("receiver", id.as_str()),
+                ("distribution", &distribution),
+                ("result_type", &result_type),
+                ("status_class", class),
+            ];
+            page.named(name, &labels, count as f64);
+        }
+    });
     render_process(&mut page, sources, &graph);
     let statuses: Vec<_> = graph.stores.iter().map(|(directory, store)| (directory, store.status())).collect();
     for (metric, value) in [

@@ -132,3 +132,111 @@ async fn stored_bytes_do_not_stay_in_the_payload_budget() {
     tokio::time::timeout(Duration::from_secs(20), released).await.expect("the bytes are the tail's now");
     assert!(running.shutdown(Duration::from_secs(20)).await.complete);
 }
+
+/// A CloudFront receiver before the embedded store.
+const EDGE: &str = "
+receivers: {cloudfront: {endpoint: '127.0.0.1:0', access_key: open sesame, rates: {Hit: 0}}}
+exporters: {store: {directory: here}}
+service:
+  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 0, without_type_suffix: true, without_units: true}}}}]}}
+  pipelines:
+    traces: {receivers: [cloudfront], exporters: [store]}
+";
+
+async fn start_edge(yaml: &str, stores: HashMap<String, Store>) -> Running {
+    let config = load_with(&[Source::Text { name: "t".into(), text: yaml.into() }], &|_| None).expect("is sound");
+    let environment = Environment { stores, clock: clock::system(), store_tail_bytes: 0, debug_output: None };
+    Gateway::start(&config, environment).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Delivers records of these request ids and result types as Firehose does; the status of the answer.
+async fn deliver(running: &Running, records: &[(&str, &str)]) -> u16 {
+    use base64::Engine as _;
+    let data = |(id, result): &(&str, &str)| {
+        let record = serde_json::json!({
+            "timestamp(ms)": "1789380930482", "x-edge-request-id": id, "cs-method": "GET", "sc-status": "200",
+            "cs(Host)": "d1.cloudfront.net", "cache-behavior-path-pattern": "/api/*", "time-taken": "0.187",
+            "x-edge-result-type": result, "x-edge-response-result-type": result,
+        });
+        serde_json::json!({"data": base64::engine::general_purpose::STANDARD.encode(record.to_string())})
+    };
+    let records: Vec<_> = records.iter().map(data).collect();
+    let body = serde_json::json!({"requestId": "r", "timestamp": 1, "records": records}).to_string();
+    let headers = [("X-Amz-Firehose-Access-Key", "open sesame"), ("X-Amz-Firehose-Request-Id", "r")];
+    let address = running.address("cloudfront", "http").expect("it listens");
+    http(address, "POST", "/", &headers, body.as_bytes()).await.status
+}
+
+/// Records, those that came again, sampled and thinned.
+fn coverage(store: &Store) -> (u64, u64, u64, u64) {
+    let request = rootspan_store::coverage::CoverageRequest {
+        start: rootspan_model::time::UnixNanos(1_789_380_000_000_000_000),
+        end: rootspan_model::time::UnixNanos(1_789_390_000_000_000_000),
+        step_minutes: 1,
+        distribution: Some("d1.cloudfront.net".to_owned()),
+        behaviour: Some("/api/*".to_owned()),
+        patience: Duration::ZERO,
+    };
+    let limits = QueryLimits { deadline: Duration::from_secs(20), bytes: 1 << 30, cancel: Arc::default() };
+    let answer = store.coverage(&request, &limits).expect("the store reads");
+    let mut sum = rootspan_store::coverage::StepCoverage::default();
+    answer.keys.values().flat_map(|key| key.steps.values()).for_each(|step| sum.merge(step));
+    (sum.counts.records(), sum.counts.redelivered, sum.counts.sampled, sum.counts.thinned)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_record_of_an_accepted_delivery_is_counted_once() {
+    let disk = Arc::new(MemoryDirectory::new());
+    let store = open(Arc::clone(&disk) as Arc<dyn Directory>);
+    let mut running = start_edge(EDGE, HashMap::from([("here".to_owned(), store.clone())])).await;
+    assert_eq!(deliver(&running, &[("a", "Miss"), ("b", "Hit")]).await, 200);
+    assert_eq!(coverage(&store), (2, 0, 1, 1), "counted when it is accepted");
+    assert_eq!(deliver(&running, &[("a", "Miss"), ("c", "Miss")]).await, 200);
+    assert_eq!(coverage(&store), (3, 1, 2, 1));
+    let metrics =
+        http(running.address("metrics", "http").expect("it listens"), "GET", "/metrics", &[], b"").await.text();
+    let series = |result: &str| {
+        let receiver = "rootspan_edge_records_total{receiver=\"cloudfront\",distribution=\"d1.cloudfront.net\"";
+        format!("{receiver},result_type=\"{result}\",status_class=\"2xx\"}}")
+    };
+    for line in [format!("{} 3\n", series("Miss")), format!("{} 1\n", series("Hit"))] {
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    // A reload leads a receiver that stays to another store.
+    let other = open(Arc::new(MemoryDirectory::new()));
+    let yaml = EDGE.replace("directory: here", "directory: there");
+    let config = load_with(&[Source::Text { name: "t".into(), text: yaml }], &|_| None).expect("is sound");
+    let stores = HashMap::from([("here".to_owned(), store.clone()), ("there".to_owned(), other.clone())]);
+    let environment = Environment { stores, clock: clock::system(), store_tail_bytes: 0, debug_output: None };
+    running.reload(&config, environment, Duration::from_secs(5)).await.expect("is applied");
+    assert_eq!(deliver(&running, &[("d", "Hit")]).await, 200);
+    assert_eq!((coverage(&store), coverage(&other)), ((3, 1, 2, 1), (1, 0, 0, 1)));
+    // What cannot be counted is refused, and comes again.
+    other.close().expect("the store closes");
+    assert_eq!(deliver(&running, &[("e", "Hit")]).await, 503);
+    assert_eq!(coverage(&other).0, 1);
+    running.shutdown(Duration::from_secs(20)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_go_to_the_stores_behind_the_receivers_pipelines() {
+    let (one, other) = (open(Arc::new(MemoryDirectory::new())), open(Arc::new(MemoryDirectory::new())));
+    let yaml = "
+receivers:
+  otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}}}
+  cloudfront: {endpoint: '127.0.0.1:0', access_key: open sesame}
+exporters: {store/one: {directory: one}, store/other: {directory: other}}
+connectors: {forward: }
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces/in: {receivers: [cloudfront], exporters: [forward]}
+    traces/one: {receivers: [forward], exporters: [store/one]}
+    traces/other: {receivers: [otlp], exporters: [store/other]}
+";
+    let stores = HashMap::from([("one".to_owned(), one.clone()), ("other".to_owned(), other.clone())]);
+    let running = start_edge(yaml, stores).await;
+    assert_eq!(deliver(&running, &[("a", "Miss")]).await, 200);
+    assert_eq!((coverage(&one).0, coverage(&other).0), (1, 0));
+    running.shutdown(Duration::from_secs(20)).await;
+}

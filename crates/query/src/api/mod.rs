@@ -3,6 +3,7 @@
 
 mod content;
 mod cursor;
+mod edge;
 mod names;
 mod parameters;
 mod search;
@@ -43,6 +44,7 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/traces/{trace}/spans/{span}", get(span::span))
         .route("/services", get(names::services))
         .route("/operations", get(names::operations))
+        .route("/edge/coverage", get(edge::coverage))
         .route("/status", get(status::status))
         .with_state(Arc::new(shared));
     Router::new().nest("/api/v1", v1).route("/api", get(unknown)).route("/api/{*path}", get(unknown))

@@ -17,6 +17,7 @@ use rootspan_wire::otlp::json::read_request;
 use rootspan_wire::otlp::validate::Limits;
 use serde::de::DeserializeOwned;
 
+use crate::answers::edge::EdgeCoverageAnswer;
 use crate::answers::{ErrorAnswer, ErrorBody, OperationsAnswer, SearchAnswer, ServicesAnswer, StatusAnswer};
 use crate::guard::Auth;
 use crate::limits::{CLIENT_ANSWER_BYTES, CLIENT_TIMEOUT};
@@ -43,6 +44,21 @@ pub struct SearchParameters {
     pub limit: Option<usize>,
     /// [`SearchAnswer::next_cursor`] of the page before.
     pub cursor: Option<String>,
+}
+
+/// A question about edge coverage, as text: the server interprets it.
+#[derive(Clone, Debug, Default)]
+pub struct CoverageParameters {
+    /// Unix seconds or nanoseconds.
+    pub start: Option<String>,
+    /// Unix seconds or nanoseconds.
+    pub end: Option<String>,
+    /// Only this distribution.
+    pub distribution: Option<String>,
+    /// Only this behaviour.
+    pub behaviour: Option<String>,
+    /// Seconds within which a back end's span is expected.
+    pub wait_seconds: Option<u64>,
 }
 
 /// Why there is no answer. One sentence each.
@@ -150,6 +166,22 @@ impl Client {
             Limits { attributes: usize::MAX, events_and_links: usize::MAX, spans: usize::MAX, ..Limits::default() };
         let read = read_request(&json, &limits).map_err(|error| self.odd(error.to_string()))?;
         Ok(Some(read.batch))
+    }
+
+    /// What became of the edge's requests.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn edge_coverage(&self, parameters: &CoverageParameters) -> Result<EdgeCoverageAnswer, ClientError> {
+        let wait = parameters.wait_seconds.map(|wait| wait.to_string());
+        let pairs = [
+            ("start", parameters.start.as_deref()),
+            ("end", parameters.end.as_deref()),
+            ("distribution", parameters.distribution.as_deref()),
+            ("behaviour", parameters.behaviour.as_deref()),
+            ("wait", wait.as_deref()),
+        ];
+        self.json(&with_query("/api/v1/edge/coverage", &pairs)).await
     }
 
     /// The names of all services.

@@ -68,9 +68,7 @@ fn ask(store: &Store) -> CoverageAnswer {
 fn total(answer: &CoverageAnswer) -> StepCoverage {
     let mut total = StepCoverage::default();
     for step in answer.keys.values().flat_map(|key| key.steps.values()) {
-        total.counts.merge(&step.counts);
-        total.expected += step.expected;
-        total.without_backend += step.without_backend;
+        total.merge(step);
     }
     total
 }

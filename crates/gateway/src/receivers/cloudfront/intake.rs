@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Conversion, Converter, Tally, What};
+use rootspan_wire::cloudfront::observation::Observations;
 use rootspan_wire::otlp::batch::TraceBatch;
 
+use super::counting::Counting;
 use super::settings::CloudFrontConfig;
 use crate::ack::Refusal;
 use crate::batch::Batch;
@@ -18,6 +20,7 @@ use crate::runtime::ingress::Ingress;
 #[derive(Debug)]
 pub(super) struct Intake {
     ingress: Ingress,
+    counting: Counting,
     converter: Converter,
     /// Longest a packed record may become.
     max_bytes: usize,
@@ -35,6 +38,7 @@ pub(super) struct Counters([AtomicU64; What::ALL.len()]);
 pub(super) struct Delivery {
     batches: Vec<Batch>,
     tally: Tally,
+    observations: Observations,
 }
 
 impl Counters {
@@ -49,9 +53,10 @@ impl Counters {
 }
 
 impl Intake {
-    pub(super) fn new(ingress: Ingress, config: &CloudFrontConfig) -> Self {
+    pub(super) fn new(ingress: Ingress, counting: Counting, config: &CloudFrontConfig) -> Self {
         Self {
             ingress,
+            counting,
             converter: config.converter(),
             max_bytes: usize::try_from(config.max_request_body_size.0).unwrap_or(usize::MAX),
             counters: Arc::default(),
@@ -88,15 +93,17 @@ impl Intake {
         }
         let Work { mut conversion, mut purse } = work;
         purse.with(|sink| conversion.flush(sink))?;
-        Ok(Delivery { tally: *conversion.tally(), batches: purse.batches })
+        let observations = conversion.take_observations();
+        Ok(Delivery { tally: *conversion.tally(), observations, batches: purse.batches })
     }
 
-    /// Sends the spans of a delivery on and waits until they are settled, then counts its records: one that is refused
-    /// comes again.
+    /// Sends the spans of a delivery on and waits until they are settled, then counts its records. A delivery that is
+    /// refused comes again, and with it spans that are known and records that are recognised.
     pub(super) async fn send(&self, delivery: Delivery) -> Result<(), Refusal> {
         for batch in delivery.batches {
             self.ingress.send(batch).await?;
         }
+        self.counting.count(delivery.observations).await?;
         for what in What::ALL {
             self.counters.0[what as usize].fetch_add(delivery.tally.of(what), Ordering::Relaxed);
         }

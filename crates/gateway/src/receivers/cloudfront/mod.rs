@@ -9,6 +9,7 @@
 //!     routes: ["/api/items/{id}", "/static/*"]
 //! ```
 
+mod counting;
 mod firehose;
 mod intake;
 pub mod pieces;
@@ -25,6 +26,7 @@ use crate::net::tls::server;
 use crate::runtime::ingress::Ingress;
 use crate::tasks::{self, Task};
 use crate::telemetry::metrics::RecordCounts;
+pub(crate) use counting::{Counting, Figures};
 use intake::Intake;
 pub use settings::CloudFrontConfig;
 
@@ -59,8 +61,14 @@ impl Bound {
     }
 
     /// Starts to receive. Also gives what became of the records, for the metrics.
-    pub(crate) fn start(self, ingress: Ingress, stop: &Stop, clock: Clock) -> (Vec<Task>, RecordCounts) {
-        let intake = Arc::new(Intake::new(ingress, &self.config));
+    pub(crate) fn start(
+        self,
+        ingress: Ingress,
+        counting: Counting,
+        stop: &Stop,
+        clock: Clock,
+    ) -> (Vec<Task>, RecordCounts) {
+        let intake = Arc::new(Intake::new(ingress, counting, &self.config));
         let counters = intake.counters();
         let mut running = Vec::new();
         if let Some((listener, access_key)) = self.door {
