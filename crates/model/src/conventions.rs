@@ -174,6 +174,8 @@ pub mod cloudfront {
     pub const REQUEST_ID: &str = "aws.cloudfront.request_id";
     /// The distribution.
     pub const DISTRIBUTION_ID: &str = "aws.cloudfront.distribution_id";
+    /// Its domain, e.g. `d111111abcdef8.cloudfront.net`; every log has it.
+    pub const DISTRIBUTION_DOMAIN: &str = "aws.cloudfront.distribution_domain";
     /// `x-edge-location`, e.g. `FRA60-P4`.
     pub const EDGE_LOCATION: &str = "aws.cloudfront.edge_location";
     /// `x-edge-result-type`: the result after the last byte.

@@ -54,7 +54,7 @@ const KNOWN_KEYS: Record<string, string[]> = {
     'server.port', 'client.address', 'user_agent.original', 'network.protocol.version', 'error.type', 'db.system.name',
     'db.query.text', 'db.collection.name', 'db.operation.name', 'db.namespace', 'messaging.system',
     'messaging.destination.name', 'messaging.operation.type', 'messaging.kafka.consumer.group', 'rpc.system', 'rpc.service',
-    'rpc.method', 'aws.cloudfront.request_id', 'aws.cloudfront.distribution_id', 'aws.cloudfront.edge_location',
+    'rpc.method', 'aws.cloudfront.request_id', 'aws.cloudfront.distribution_id', 'aws.cloudfront.distribution_domain', 'aws.cloudfront.context', 'aws.cloudfront.edge_location',
     'aws.cloudfront.result_type', 'aws.cloudfront.response_result_type', 'aws.cloudfront.detailed_result_type',
     'aws.cloudfront.cache_behavior', 'aws.cloudfront.time_to_first_byte', 'aws.cloudfront.time_taken',
   ],

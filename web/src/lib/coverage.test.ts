@@ -70,9 +70,11 @@ describe('coverage', () => {
 
   it('asks for the CDN spans of a behaviour, whose name is anything', () => {
     const query = (href: string) => new URL(href, 'http://h').searchParams.get('q');
-    expect(query(tracesHref(undefined, 'all', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" }');
-    expect(query(tracesHref('', 'misses', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.response_result_type = "Miss" }');
-    expect(query(tracesHref('/"}*', 'kept', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.cache_behavior = "/\\"}*" && span.rootspan.kept_by != nil }');
+    expect(query(tracesHref({ distribution: 'd1.cloudfront.net' }, 'errors', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.distribution_domain = "d1.cloudfront.net" && status = error }');
+    expect(query(tracesHref({ distribution: 'E1', behaviour: '*' }, 'all', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.distribution_id = "E1" && span.aws.cloudfront.cache_behavior = "*" }');
+    expect(query(tracesHref({}, 'all', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" }');
+    expect(query(tracesHref({ distribution: '', behaviour: '' }, 'misses', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.response_result_type = "Miss" }');
+    expect(query(tracesHref({ behaviour: '/"}*' }, 'kept', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.cache_behavior = "/\\"}*" && span.rootspan.kept_by != nil }');
   });
 
   it('says of a finding it does not know what it can', () => {

@@ -187,9 +187,19 @@ const CONDITIONS: Record<Wanted, string[]> = {
   kept: ['span.rootspan.kept_by != nil'],
 };
 
-/** The search for CDN spans of a behaviour between two times (milliseconds). */
-export function tracesHref(behaviour: string | undefined, wanted: Wanted, start: number, end: number): string {
-  const at = behaviour === undefined || behaviour === '' ? [] : [`span.aws.cloudfront.cache_behavior = ${quote(behaviour)}`];
+/** Which records are meant; what is missing is any. */
+export interface Where {
+  distribution?: string | undefined;
+  behaviour?: string | undefined;
+}
+
+/** The search for CDN spans between two times (milliseconds). */
+export function tracesHref(where: Where, wanted: Wanted, start: number, end: number): string {
+  const at: string[] = [];
+  const { distribution = '', behaviour = '' } = where;
+  // A log without the domain is told apart by the id, which has no dot.
+  if (distribution !== '') at.push(`span.aws.cloudfront.${distribution.includes('.') ? 'distribution_domain' : 'distribution_id'} = ${quote(distribution)}`);
+  if (behaviour !== '') at.push(`span.aws.cloudfront.cache_behavior = ${quote(behaviour)}`);
   const query = `{ ${[FROM_LOGS, ...at, ...CONDITIONS[wanted]].join(' && ')} }`;
   return searchHref({ query, range: { kind: 'between', start, end }, live: false });
 }

@@ -79,7 +79,7 @@ export const edgeTests = [
     const stretch = page.getByRole('group', { name: 'Traces of a time' });
     assert.match(await stretch.innerText(), /\d\d:\d\d – \d\d:\d\d\s+[\d,]+ records, [\d,]+ errors, [\d,]+ misses without a back end/);
     const href = new URL(await stretch.getByRole('link', { name: 'Errors' }).getAttribute('href'), 'http://h');
-    assert.equal(href.searchParams.get('q'), '{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.cache_behavior = "/api/*" && status = error }');
+    assert.equal(href.searchParams.get('q'), '{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.distribution_domain = "d111111abcdef8.cloudfront.net" && span.aws.cloudfront.cache_behavior = "/api/*" && status = error }');
     assert.deepEqual([href.searchParams.get('start'), href.searchParams.get('end')], [String(from), String(to)]);
     await stretch.getByRole('link', { name: 'Errors' }).click();
     await page.getByRole('combobox', { name: 'Query in TraceQL' }).waitFor();

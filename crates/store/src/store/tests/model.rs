@@ -68,7 +68,8 @@ fn span() -> impl Strategy<Value = TestSpan> {
     let marks = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
     let all = (ids, times, texts, lists, marks);
     all.prop_map(|(ids, times, (service, name, error, cdn, kind), (mut attributes, has_event), (derived, kept))| {
-        for (is_so, key, value) in [(derived, "aws.cloudfront.context", "derived"), (kept, "rootspan.kept_by", "error")] {
+        let marks = [(derived, "aws.cloudfront.context", "derived"), (kept, "rootspan.kept_by", "error")];
+        for (is_so, key, value) in marks {
             if is_so {
                 attributes.push((key.to_owned(), Value::Text(value.to_owned())));
             }

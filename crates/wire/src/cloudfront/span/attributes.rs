@@ -21,6 +21,7 @@ pub(super) fn put_attributes(out: &mut Vec<u8>, record: &Record<'_>, settings: &
     let texts = [
         (cloudfront::REQUEST_ID, Field::RequestId),
         (cloudfront::DISTRIBUTION_ID, Field::DistributionId),
+        (cloudfront::DISTRIBUTION_DOMAIN, Field::DistributionDomain),
         (cloudfront::EDGE_LOCATION, Field::EdgeLocation),
         (cloudfront::RESULT_TYPE, Field::ResultType),
         (cloudfront::RESPONSE_RESULT_TYPE, Field::ResponseResultType),

@@ -97,6 +97,7 @@ fn a_cache_miss_with_the_functions_data() {
             aws.cloudfront.context=function
             aws.cloudfront.log=standard
             aws.cloudfront.request_id=Gx7T0nVb2qk8Zc1yLwPjHs5uRd9eMfA4oXi3tKQ6bN_hYvC-JzWpUg==
+            aws.cloudfront.distribution_domain=d111111abcdef8.cloudfront.net
             aws.cloudfront.edge_location=FRA60-P4
             aws.cloudfront.result_type=Miss
             aws.cloudfront.response_result_type=Miss
