@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::coverage::CoverageArguments;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rootspan_demo::scenario::Scenario;
@@ -204,6 +205,8 @@ pub(crate) enum EdgeCommand {
     Emulate(EdgeEmulateArguments),
     /// Run a function on events and show what CloudFront would do
     Test(EdgeTestArguments),
+    /// Show what became of all logged requests, and what to check first
+    Coverage(CoverageArguments),
 }
 
 #[derive(Debug, Subcommand)]

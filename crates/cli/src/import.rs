@@ -4,6 +4,7 @@ mod content;
 mod source;
 mod target;
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
@@ -116,16 +117,18 @@ struct FileOutcome {
 
 fn read(source: &Source, converter: &Converter, target: &Target, bar: &ProgressBar) -> anyhow::Result<FileOutcome> {
     let content = content::open(bar.wrap_read(source.open()?))?;
-    let mut failure = None;
-    let mut sink = |batch| match target.take(batch) {
+    let failure = RefCell::new(None);
+    let flow = |taken: anyhow::Result<()>| match taken {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
-            failure = Some(error);
+            *failure.borrow_mut() = Some(error);
             ControlFlow::Break(())
         }
     };
-    let read = content.read(converter, &mut sink);
-    match failure {
+    let mut sink = |batch| flow(target.take(batch));
+    let mut count = |observations| flow(target.count(observations));
+    let read = content.read(converter, &mut sink, &mut count);
+    match failure.take() {
         Some(error) => Err(error),
         None => read,
     }

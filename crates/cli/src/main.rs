@@ -3,6 +3,7 @@
 mod app;
 mod arguments;
 mod components;
+mod coverage;
 mod demo;
 mod edge;
 mod import;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Edge(EdgeCommand::Build(arguments)) => edge::build(&arguments),
         Command::Edge(EdgeCommand::Emulate(arguments)) => edge::emulate(&arguments),
         Command::Edge(EdgeCommand::Test(arguments)) => edge::test(&arguments),
+        Command::Edge(EdgeCommand::Coverage(arguments)) => coverage::coverage(&arguments),
         Command::Import(arguments) => import::import(&arguments),
         Command::Queue(QueueCommand::Inspect(arguments)) => queue::inspect(&arguments),
         Command::Queue(QueueCommand::Export(arguments)) => queue::export(&arguments),

@@ -121,7 +121,8 @@ fn clean_lines(text: &str) -> String {
     text.lines().map(|line| clean(line) + "\n").collect()
 }
 
-fn client(source: &SourceArguments) -> anyhow::Result<Client> {
+/// Who answers.
+pub(crate) fn client(source: &SourceArguments) -> anyhow::Result<Client> {
     let auth = match (&source.token, &source.user) {
         (Some(token), _) => Some(Auth::Bearer { token: token.clone() }),
         (None, Some(user)) => {
@@ -136,7 +137,7 @@ fn client(source: &SourceArguments) -> anyhow::Result<Client> {
 }
 
 /// `30m`, `2h`, `1d` before now, as Unix nanoseconds.
-fn since(text: &str) -> anyhow::Result<String> {
+pub(crate) fn since(text: &str) -> anyhow::Result<String> {
     let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
     let unit_seconds = match text.strip_prefix(digits) {
         Some("s") => 1,
@@ -150,6 +151,7 @@ fn since(text: &str) -> anyhow::Result<String> {
     Ok(rootspan_gateway::clock::system()().0.saturating_sub(nanos).to_string())
 }
 
-fn utc(nanos: u64) -> String {
+/// A point in time for people.
+pub(crate) fn utc(nanos: u64) -> String {
     UnixNanos(nanos).utc().to_string()
 }

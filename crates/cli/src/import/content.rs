@@ -1,10 +1,12 @@
 //! What is in a file, found out by how it begins: compression, then OTLP or logs of CloudFront.
 
 use std::io::{BufRead as _, Read};
+use std::ops::ControlFlow;
 
 use anyhow::{Context as _, bail};
 use rootspan_gateway::receivers::cloudfront::pieces::{self, Input, PieceLimits, Pieces};
 use rootspan_wire::cloudfront::conversion::{Conversion, Converter, Sink, What};
+use rootspan_wire::cloudfront::observation::Observations;
 use rootspan_wire::otlp::json::read_request;
 use rootspan_wire::otlp::validate::{Limits, validate};
 use serde::de::IgnoredAny;
@@ -69,11 +71,19 @@ fn is_otlp(text: &[u8]) -> bool {
     ["\"resourceSpans\"", "\"resource_spans\"", "\"batches\""].iter().any(|name| member.starts_with(name.as_bytes()))
 }
 
+/// Takes what is to be counted of records; `Break` ends the reading.
+pub(super) type Count<'s> = dyn FnMut(Observations) -> ControlFlow<()> + 's;
+
 impl Content<'_> {
-    /// Reads all of it.
-    pub(super) fn read(self, converter: &Converter, sink: &mut Sink<'_>) -> anyhow::Result<FileOutcome> {
+    /// Reads all of it; `count` takes what is to be counted of records.
+    pub(super) fn read(
+        self,
+        converter: &Converter,
+        sink: &mut Sink<'_>,
+        count: &mut Count<'_>,
+    ) -> anyhow::Result<FileOutcome> {
         match self.form {
-            Form::CloudFront => read_logs(self.input, converter, sink),
+            Form::CloudFront => read_logs(self.input, converter, sink, count),
             Form::OtlpJson => read_json(self.input, sink),
             Form::OtlpProtobuf => read_protobuf(self.input, sink),
             Form::OtlpFrames => read_frames(self.input, sink),
@@ -82,11 +92,20 @@ impl Content<'_> {
     }
 }
 
-fn read_logs(input: Input<'_>, converter: &Converter, sink: &mut Sink<'_>) -> anyhow::Result<FileOutcome> {
+fn read_logs(
+    input: Input<'_>,
+    converter: &Converter,
+    sink: &mut Sink<'_>,
+    count: &mut Count<'_>,
+) -> anyhow::Result<FileOutcome> {
     let mut conversion = converter.begin();
     let mut pieces = Pieces::new(input, LIMITS);
     // What is packed within a log is nobody's record.
-    let mut next = || pieces.next(|piece| conversion.read_next(piece, sink).is_continue());
+    let mut next = || {
+        pieces.next(|piece| {
+            conversion.read_next(piece, sink).is_continue() && count(conversion.take_observations()).is_continue()
+        })
+    };
     while let Some(goes_on) = next().context("it cannot be read to its end")? {
         if !goes_on {
             return Ok(finished(&conversion));

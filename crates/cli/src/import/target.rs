@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rootspan_model::span::StatusCode;
+use rootspan_store::coverage::Arrival;
 use rootspan_store::store::{IngestError, Options, Store};
+use rootspan_wire::cloudfront::observation::Observations;
 use rootspan_wire::otlp::batch::TraceBatch;
 
 use crate::app::open_folder;
@@ -73,6 +75,16 @@ impl Target {
         let (sender, receiver) = mpsc::sync_channel(1);
         let done = move |result| drop(sender.send(result));
         self.store.ingest(batch, Box::new(done));
+        state.under_way.push_back(receiver);
+        state.wait_for_all_but(UNDER_WAY)
+    }
+
+    /// Counts records, each once however often it is imported; an error is that of an earlier one.
+    pub(super) fn count(&self, observations: Observations) -> anyhow::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let done = move |result| drop(sender.send(result));
+        self.store.observe(observations, Arrival::Imported, Box::new(done));
         state.under_way.push_back(receiver);
         state.wait_for_all_but(UNDER_WAY)
     }

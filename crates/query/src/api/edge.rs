@@ -22,7 +22,7 @@ use crate::error::ApiError;
 use crate::limits::{BACKEND_WAIT, COVERAGE_RANGE_DEFAULT, COVERAGE_STEPS};
 
 /// Minutes of a step. Beyond a day it is as many days as needed.
-const STEP_MINUTES: [u64; 9] = [1, 2, 5, 15, 30, 60, 180, 360, 1440];
+const STEP_MINUTES: [u64; 6] = [1, 5, 15, 60, 360, 1440];
 
 pub(super) async fn coverage(
     State(shared): State<Arc<Shared>>,

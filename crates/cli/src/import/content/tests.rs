@@ -13,10 +13,17 @@ use super::*;
 fn read(bytes: &[u8]) -> anyhow::Result<(usize, u64, Option<String>)> {
     let converter = Converter::new(Reader::default(), Settings::default(), AuthoritativeSource::AccessLog, false);
     let mut spans = 0;
-    let outcome = open(bytes)?.read(&converter, &mut |batch| {
+    let mut counted = 0;
+    let mut take = |batch: rootspan_wire::otlp::batch::TraceBatch| {
         spans += batch.span_count();
         ControlFlow::Continue(())
-    })?;
+    };
+    let mut count = |observations: Observations| {
+        counted += observations.count();
+        ControlFlow::Continue(())
+    };
+    let outcome = open(bytes)?.read(&converter, &mut take, &mut count)?;
+    assert_eq!(counted, outcome.tally.of(What::DerivedIds), "every record is counted, and nothing else");
     Ok((spans, outcome.tally.of(What::Bad), outcome.first_problem))
 }
 

@@ -52,9 +52,9 @@ fn steps_are_whole_and_at_most_240() {
         (MINUTE, 2 * MINUTE, (MINUTE, 2 * MINUTE, MINUTE)),
         (MINUTE - 1, 2 * MINUTE + 1, (0, 3 * MINUTE, MINUTE)),
         (0, 239 * MINUTE, (0, 239 * MINUTE, MINUTE)),
-        (0, 4 * hour, (0, 4 * hour, 2 * MINUTE)),
+        (0, 4 * hour, (0, 4 * hour, 5 * MINUTE)),
         (1, 24 * hour + 1, (0, 24 * hour + 15 * MINUTE, 15 * MINUTE)),
-        (0, 72 * hour, (0, 72 * hour, 30 * MINUTE)),
+        (0, 72 * hour, (0, 72 * hour, hour)),
     ] {
         assert_eq!(range(start, end), Range { start: expected.0, end: expected.1, step: expected.2 }, "{start}..{end}");
     }
