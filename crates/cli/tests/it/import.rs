@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::api;
+use crate::http;
 use crate::process::{Process, Setup, Site, rootspan};
 
 const HEADER: &str = "#Version: 1.0\n#Fields: date time x-edge-location sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status \
@@ -62,6 +63,17 @@ fn a_folder_of_logs_becomes_a_store_that_is_searched() {
     let found = api::search(process.ui(), r#"{ span.url.path = "/api/items/7" }"#, "&start=1789300000&end=1789500000");
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((&found[0]["rootName"], &found[0]["spanCount"]), (&"GET /api/items/{id}".into(), &1.into()));
+
+    // Each record is counted, and once.
+    let answer = http::get(process.ui(), "/api/v1/edge/coverage?start=1789300000&end=1789500000").json();
+    let totals = &answer["totals"];
+    assert_eq!(
+        (&totals["records"], &totals["redelivered"], &totals["derived"]),
+        (&320.into(), &320.into(), &320.into())
+    );
+    assert_eq!(totals["resultTypes"], serde_json::json!({"Error": 20, "Hit": 300}));
+    assert_eq!(totals["delayP99Nanos"], serde_json::Value::Null, "when it was imported says nothing of the log");
+    assert_eq!(answer["findings"][0]["kind"], "derived_ids");
 
     // The folder is the running program's now.
     let ended = import();

@@ -18,6 +18,7 @@ mod config;
 mod demo;
 mod doors;
 mod edge;
+mod edge_coverage;
 mod edge_table;
 mod edge_weaknesses;
 mod faults;
