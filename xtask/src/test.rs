@@ -72,7 +72,17 @@ fn ui() -> anyhow::Result<()> {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--features", setup::FEATURES, "--quiet", "--", "--deny", "warnings"])
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        setup::FEATURES,
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ])
 }
 
 fn rust() -> anyhow::Result<()> {

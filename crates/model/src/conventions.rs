@@ -39,14 +39,14 @@ pub mod http {
     pub const REQUEST_SIZE: &str = "http.request.size";
     /// Tries before this one.
     pub const REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
-    /// Prefix of captured request headers.
-    pub const REQUEST_HEADER_PREFIX: &str = "http.request.header.";
+    /// `Referer`, captured.
+    pub const REQUEST_HEADER_REFERER: &str = "http.request.header.referer";
     /// The status code.
     pub const RESPONSE_STATUS_CODE: &str = "http.response.status_code";
     /// Bytes of the response, with headers.
     pub const RESPONSE_SIZE: &str = "http.response.size";
-    /// Prefix of captured response headers.
-    pub const RESPONSE_HEADER_PREFIX: &str = "http.response.header.";
+    /// `Content-Type`, captured.
+    pub const RESPONSE_HEADER_CONTENT_TYPE: &str = "http.response.header.content-type";
     /// The route template of the application.
     pub const ROUTE: &str = "http.route";
     /// The status code in conventions before 1.20; still met.

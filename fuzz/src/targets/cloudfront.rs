@@ -85,7 +85,7 @@ fn records(input: &[u8]) {
         let mut encoder = Encoder::new(settings);
         let mut otlp = Vec::new();
         reader.read(input, &mut |found| match found {
-            Found::Record(record) => drop(encoder.push(&record, None)),
+            Found::Record(record) => drop(encoder.push(record, None)),
             Found::Otlp(text) => otlp.push(text.to_owned()),
             Found::Payload { .. } | Found::Gzip(_) | Found::Nothing | Found::Invalid(_) => {}
         });

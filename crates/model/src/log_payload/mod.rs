@@ -49,6 +49,10 @@ impl LogPayload {
     }
 
     fn find_plain(field: &str) -> Option<Self> {
+        // Most often there is nothing else in the field.
+        if let Some(payload) = field.strip_prefix(PREFIX).and_then(Self::parse_prefix) {
+            return Some(payload);
+        }
         field.match_indices(PREFIX).find_map(|(at, _)| Self::parse_prefix(field.get(at + PREFIX.len()..)?))
     }
 

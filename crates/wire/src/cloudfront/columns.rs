@@ -1,7 +1,8 @@
 //! Logs as lines: which value of a line is which field.
 
+use super::InvalidRecord;
 use super::record::{Field, Record, Source};
-use super::{InvalidRecord, ReadOptions};
+use super::scan::Below;
 
 /// Most columns of a line: CloudFront's delivery takes up to 128 fields.
 const MAX_COLUMNS: usize = 128;
@@ -66,28 +67,59 @@ impl Columns {
         self.source
     }
 
-    /// The record of a line without its line end. Tabs at the end are tolerated, AWS's own examples have them.
+    /// Reads a line without its line end into a record, whatever that was before. Tabs at the end are tolerated, AWS's
+    /// own examples have them.
     ///
     /// # Errors
     /// If the line has another number of values: then it is not known which is which.
-    pub fn read<'a>(&self, line: &'a str) -> Result<Record<'a>, InvalidRecord> {
-        let options = ReadOptions { source: self.source, percent_decode: true };
-        let separator = if line.contains('\t') { '\t' } else { ' ' };
-        let mut record = Record::new(self.source.into());
-        let mut columns = self.fields.iter();
-        let mut count = 0;
-        for value in line.split(separator) {
-            match columns.next() {
-                Some(Some(field)) => record.put(*field, value.into(), options.percent_decode),
-                Some(None) => {}
-                None if value.is_empty() => continue,
-                None => {}
+    pub(super) fn read_into<'a>(&self, line: &'a str, record: &mut Record<'a>) -> Result<(), InvalidRecord> {
+        record.restart(self.source.into());
+        let mut row = Row { fields: &self.fields, record, count: 0 };
+        if memchr::memchr(b'\t', line.as_bytes()).is_none() {
+            line.split(' ').for_each(|value| row.put(value, true));
+            return row.end();
+        }
+        let (mut begin, mut has_escapes) = (0, false);
+        for at in Below::<{ b'%' + 1 }>::new(line.as_bytes()) {
+            match line.as_bytes()[at] {
+                b'\t' => {
+                    row.put(line.get(begin..at).unwrap_or_default(), has_escapes);
+                    (begin, has_escapes) = (at + 1, false);
+                }
+                b'%' => has_escapes = true,
+                _ => {}
             }
-            count += 1;
         }
-        if count == self.fields.len() {
-            return Ok(record);
+        row.put(line.get(begin..).unwrap_or_default(), has_escapes);
+        row.end()
+    }
+}
+
+/// A record of which the first columns have been read.
+struct Row<'r, 'a> {
+    fields: &'r [Option<Field>],
+    record: &'r mut Record<'a>,
+    count: usize,
+}
+
+impl<'a> Row<'_, 'a> {
+    /// The value of the next column; whether it may have something that is percent-encoded.
+    #[inline]
+    fn put(&mut self, value: &'a str, has_escapes: bool) {
+        match self.fields.get(self.count) {
+            Some(Some(field)) => self.record.put(*field, value.into(), has_escapes),
+            Some(None) => {}
+            None if value.is_empty() => return,
+            None => {}
         }
-        Err(InvalidRecord(format!("the line has {count} values, the list of fields {} names", self.fields.len())))
+        self.count += 1;
+    }
+
+    fn end(self) -> Result<(), InvalidRecord> {
+        let (count, expected) = (self.count, self.fields.len());
+        if count == expected {
+            return Ok(());
+        }
+        Err(InvalidRecord(format!("the line has {count} values, the list of fields {expected} names")))
     }
 }

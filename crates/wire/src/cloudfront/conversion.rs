@@ -189,7 +189,7 @@ impl<'c> Conversion<'c> {
 
     /// Converts one delivery, which says itself what it is. If it is packed it is given back, to be unpacked and converted.
     pub fn read<'d>(&mut self, data: &'d [u8], sink: &mut Sink<'_>) -> ControlFlow<(), Option<&'d [u8]>> {
-        self.session = self.converter.reader.session();
+        self.session.restart();
         self.read_next(data, sink)
     }
 
@@ -244,13 +244,13 @@ impl<'c> Conversion<'c> {
         match found {
             Found::Record(record) if !self.converter.authoritative.is(record.log()) => {
                 self.tally.add(What::Secondary, 1);
-                self.observations.push(&Observation::new(&record, Fate::Secondary, None));
+                self.observations.push(&Observation::new(record, Fate::Secondary, None));
                 ControlFlow::Continue(())
             }
             Found::Record(record) => {
-                let logged = if record.has_payload() { None } else { self.converter.joiner.payload_of(&record) };
-                let placed = self.encoder.place(&record, logged.as_ref());
-                self.observations.push(&Observation::new(&record, Fate::of(placed.outcome), Some(&placed)));
+                let logged = if record.has_payload() { None } else { self.converter.joiner.payload_of(record) };
+                let placed = self.encoder.place(record, logged.as_ref());
+                self.observations.push(&Observation::new(record, Fate::of(placed.outcome), Some(&placed)));
                 self.placed(placed.outcome, sink)
             }
             Found::Payload { request_id, payload } => {

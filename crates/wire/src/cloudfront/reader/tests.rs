@@ -32,7 +32,7 @@ fn print(reader: &Reader, data: &[u8]) -> String {
                 let (method, host, path) = (get(Field::Method), get(Field::ViewerHost), get(Field::UriStem));
                 let settings = Settings::default();
                 let mut encoder = Encoder::new(&settings);
-                let outcome = encoder.push(&record, None);
+                let outcome = encoder.push(record, None);
                 let batch = encoder.finish();
                 let span = batch.spans().next().map(|found| {
                     let (id, start) = (found.span.span_id, found.span.start.0 / 1_000_000);
@@ -288,7 +288,7 @@ fn one_request_has_one_span_in_every_form() {
             if record.get(Field::RequestId) == Some(id) {
                 let settings = Settings::default();
                 let mut encoder = Encoder::new(&settings);
-                encoder.push(&record, None);
+                encoder.push(record, None);
                 let batch = encoder.finish();
                 let span = batch.span(0).span;
                 spans.push((span.trace_id.to_string(), span.span_id.to_string(), span.name.to_owned()));

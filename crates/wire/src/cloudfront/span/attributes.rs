@@ -18,33 +18,20 @@ pub(super) fn put_attributes(out: &mut Vec<u8>, record: &Record<'_>, settings: &
     put_connection(out, record, &settings.privacy);
     put_text(out, cloudfront::CONTEXT, Some(context));
     put_text(out, cloudfront::LOG, Some(record.log().name()));
-    let texts = [
-        (cloudfront::REQUEST_ID, Field::RequestId),
-        (cloudfront::DISTRIBUTION_ID, Field::DistributionId),
-        (cloudfront::DISTRIBUTION_DOMAIN, Field::DistributionDomain),
-        (cloudfront::EDGE_LOCATION, Field::EdgeLocation),
-        (cloudfront::RESULT_TYPE, Field::ResultType),
-        (cloudfront::RESPONSE_RESULT_TYPE, Field::ResponseResultType),
-        (cloudfront::DETAILED_RESULT_TYPE, Field::DetailedResultType),
-        (cloudfront::CACHE_BEHAVIOR, Field::CacheBehavior),
-        (http::GEO_COUNTRY_ISO_CODE, Field::Country),
-    ];
-    for (key, field) in texts {
-        put_text(out, key, record.get(field));
-    }
+    put_text(out, cloudfront::REQUEST_ID, record.get(Field::RequestId));
+    put_text(out, cloudfront::DISTRIBUTION_ID, record.get(Field::DistributionId));
+    put_text(out, cloudfront::DISTRIBUTION_DOMAIN, record.get(Field::DistributionDomain));
+    put_text(out, cloudfront::EDGE_LOCATION, record.get(Field::EdgeLocation));
+    put_text(out, cloudfront::RESULT_TYPE, record.get(Field::ResultType));
+    put_text(out, cloudfront::RESPONSE_RESULT_TYPE, record.get(Field::ResponseResultType));
+    put_text(out, cloudfront::DETAILED_RESULT_TYPE, record.get(Field::DetailedResultType));
+    put_text(out, cloudfront::CACHE_BEHAVIOR, record.get(Field::CacheBehavior));
+    put_text(out, http::GEO_COUNTRY_ISO_CODE, record.get(Field::Country));
     put_number(out, cloudfront::ASN, record.number::<i64>(Field::Asn));
-    let seconds = [
-        (cloudfront::TIME_TO_FIRST_BYTE, Field::TimeToFirstByte),
-        (cloudfront::ORIGIN_FIRST_BYTE_LATENCY, Field::OriginFirstByteLatency),
-        (cloudfront::ORIGIN_LAST_BYTE_LATENCY, Field::OriginLastByteLatency),
-        (cloudfront::TIME_TAKEN, Field::TimeTaken),
-    ];
-    for (key, field) in seconds {
-        let value = record.number::<f64>(field).filter(|value| value.is_finite() && *value >= 0.0);
-        if let Some(value) = value {
-            put_attribute(out, ATTRIBUTES, key, value);
-        }
-    }
+    put_seconds(out, cloudfront::TIME_TO_FIRST_BYTE, record, Field::TimeToFirstByte);
+    put_seconds(out, cloudfront::ORIGIN_FIRST_BYTE_LATENCY, record, Field::OriginFirstByteLatency);
+    put_seconds(out, cloudfront::ORIGIN_LAST_BYTE_LATENCY, record, Field::OriginLastByteLatency);
+    put_seconds(out, cloudfront::TIME_TAKEN, record, Field::TimeTaken);
 }
 
 fn put_request(out: &mut Vec<u8>, record: &Record<'_>, kept: &Privacy) {
@@ -70,10 +57,10 @@ fn put_request(out: &mut Vec<u8>, record: &Record<'_>, kept: &Privacy) {
     let user_agent = record.get(Field::UserAgent).map(|text| percent_decoded(text.into()));
     put_text(out, http::USER_AGENT_ORIGINAL, user_agent.as_deref());
     if let Some(referrer) = record.get(Field::Referrer) {
-        put_header(out, http::REQUEST_HEADER_PREFIX, "referer", &privacy::referrer(referrer, &kept.query_values));
+        put_header(out, http::REQUEST_HEADER_REFERER, &privacy::referrer(referrer, &kept.query_values));
     }
     if let Some(content_type) = record.get(Field::ContentType) {
-        put_header(out, http::RESPONSE_HEADER_PREFIX, "content-type", &percent_decoded(content_type.into()));
+        put_header(out, http::RESPONSE_HEADER_CONTENT_TYPE, &percent_decoded(content_type.into()));
     }
     put_number(out, http::REQUEST_SIZE, record.number::<i64>(Field::RequestBytes));
     put_number(out, http::RESPONSE_SIZE, record.number::<i64>(Field::ResponseBytes));
@@ -101,27 +88,38 @@ fn put_connection(out: &mut Vec<u8>, record: &Record<'_>, kept: &Privacy) {
         put_text(out, http::NETWORK_PROTOCOL_VERSION, Some(version));
     }
     if let Some((name, version)) = record.get(Field::TlsProtocol).and_then(|protocol| protocol.split_once('v')) {
-        put_text(out, http::TLS_PROTOCOL_NAME, Some(&name.to_ascii_lowercase()));
+        // The only one there is needs no memory.
+        let name = if name == "TLS" { Cow::Borrowed("tls") } else { name.to_ascii_lowercase().into() };
+        put_text(out, http::TLS_PROTOCOL_NAME, Some(&name));
         put_text(out, http::TLS_PROTOCOL_VERSION, Some(version));
     }
     put_text(out, http::TLS_CIPHER, record.get(Field::TlsCipher));
 }
 
-fn put_text(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+// With the keys known the compiler copies them in a few instructions, which is a third of the work.
+#[inline(always)]
+fn put_text(out: &mut Vec<u8>, key: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         put_attribute(out, ATTRIBUTES, key, value);
     }
 }
 
-fn put_number(out: &mut Vec<u8>, key: &str, value: Option<i64>) {
+fn put_seconds(out: &mut Vec<u8>, key: &'static str, record: &Record<'_>, field: Field) {
+    let value = record.number::<f64>(field).filter(|value| value.is_finite() && *value >= 0.0);
+    if let Some(value) = value {
+        put_attribute(out, ATTRIBUTES, key, value);
+    }
+}
+
+fn put_number(out: &mut Vec<u8>, key: &'static str, value: Option<i64>) {
     if let Some(value) = value {
         put_attribute(out, ATTRIBUTES, key, value);
     }
 }
 
 /// Captured headers are lists of strings.
-fn put_header(out: &mut Vec<u8>, prefix: &str, name: &str, value: &str) {
-    put_attribute(out, ATTRIBUTES, &format!("{prefix}{name}"), Value::Strings(&[value]));
+fn put_header(out: &mut Vec<u8>, key: &'static str, value: &str) {
+    put_attribute(out, ATTRIBUTES, key, Value::Strings(&[value]));
 }
 
 // === what the fields mean ===

@@ -71,6 +71,10 @@ pub(super) fn query(query: &str, kept: &[String]) -> String {
 
 /// The path with the values of its parameters replaced: where there are no cookies, sessions are kept there.
 pub(super) fn path<'p>(path: &'p str, kept: &[String]) -> Cow<'p, str> {
+    let may_have_parameters = |byte: &u8| matches!(byte, b';' | b'%');
+    if !path.as_bytes().iter().any(may_have_parameters) {
+        return Cow::Borrowed(path);
+    }
     if !path.contains(';') && !path.contains("%3B") && !path.contains("%3b") {
         return Cow::Borrowed(path);
     }
@@ -105,7 +109,9 @@ pub(super) fn referrer<'r>(referrer: &'r str, kept: &[String]) -> Cow<'r, str> {
 
 fn page<'r>(referrer: &'r str, kept: &[String]) -> Cow<'r, str> {
     let page = referrer.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = page.split_once("//") else { return path(page, kept) };
+    // So short a text at so early a place is not worth a searcher.
+    let Some(at) = page.as_bytes().windows(2).position(|pair| pair == b"//") else { return path(page, kept) };
+    let (scheme, rest) = (page.get(..at).unwrap_or_default(), page.get(at + 2..).unwrap_or_default());
     let (authority, page_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     match (authority.rsplit_once('@'), path(page_path, kept)) {
         (None, Cow::Borrowed(_)) => Cow::Borrowed(page),
@@ -123,29 +129,55 @@ pub(super) fn address(address: &str, kept: ClientAddress) -> Option<String> {
         ClientAddress::Omitted => None,
         // What is no address cannot be cut, so it is not kept.
         ClientAddress::Network => match address.parse().ok()? {
-            IpAddr::V4(v4) => Some(network_of_v4(v4).to_string()),
+            IpAddr::V4(v4) => Some(network_of_v4(v4)),
             IpAddr::V6(v6) => Some(match v6.to_ipv4_mapped() {
-                Some(v4) => network_of_v4(v4).to_string(),
-                None => network_of_v6(v6).to_string(),
+                Some(v4) => network_of_v4(v4),
+                None => network_of_v6(v6),
             }),
         },
     }
 }
 
-fn network_of_v4(address: Ipv4Addr) -> Ipv4Addr {
-    Ipv4Addr::from_bits(address.to_bits() & (!0 << 8))
+fn network_of_v4(address: Ipv4Addr) -> String {
+    let mut text = String::with_capacity(15);
+    for octet in &address.octets()[..3] {
+        put_digits(&mut text, u32::from(*octet), 10);
+        text.push('.');
+    }
+    text.push('0');
+    text
 }
 
-/// /48, or /40 where that is a /24 of IPv4 in disguise.
-fn network_of_v6(address: Ipv6Addr) -> Ipv6Addr {
-    let kept_bits = if address.segments()[0] == SIX_TO_FOUR { 40 } else { 48 };
-    Ipv6Addr::from_bits(address.to_bits() & (!0 << (128 - kept_bits)))
+/// /48, or /40 where that is a /24 of IPv4 in disguise. The rest is zeros, which are written as `::` (RFC 5952, section 4.2).
+fn network_of_v6(address: Ipv6Addr) -> String {
+    let [first, second, third, ..] = address.segments();
+    let groups = [first, second, if first == SIX_TO_FOUR { third & 0xff00 } else { third }];
+    let count = groups.iter().rposition(|group| *group != 0).map_or(0, |last| last + 1);
+    let mut text = String::with_capacity(17);
+    for group in &groups[..count] {
+        put_digits(&mut text, u32::from(*group), 16);
+        text.push(':');
+    }
+    text.push_str(if count == 0 { "::" } else { ":" });
+    text
+}
+
+/// A number below 65,536, as the formatter writes it; that takes three times as long.
+fn put_digits(text: &mut String, number: u32, base: u32) {
+    let mut worth = 1;
+    while number / worth >= base {
+        worth *= base;
+    }
+    while worth > 0 {
+        text.extend(char::from_digit(number / worth % base, base));
+        worth /= base;
+    }
 }
 
 fn put_parameter(text: &mut String, parameter: &str, kept: &[String]) {
     let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-    let is_secret = SECRET_PARAMETERS.iter().any(|secret| secret.eq_ignore_ascii_case(name));
-    if !is_secret && kept.iter().any(|kept| kept == name) {
+    let is_secret = || SECRET_PARAMETERS.iter().any(|secret| secret.eq_ignore_ascii_case(name));
+    if kept.iter().any(|kept| kept == name) && !is_secret() {
         text.push_str(parameter);
         return;
     }
@@ -164,6 +196,10 @@ fn put_parameter(text: &mut String, parameter: &str, kept: &[String]) {
 
 /// Whether it can be the name of a parameter: `filter[name]`, whatever is escaped of it.
 fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if text.len() <= NAME_MAX_CHARS && text.bytes().all(is_plain) {
+        return true;
+    }
     let is_of_name = |character: char| character.is_alphanumeric() || "_-.:$~[]*;".contains(character);
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_ESCAPES {

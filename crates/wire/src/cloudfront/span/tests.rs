@@ -417,3 +417,27 @@ fn what_the_function_logged_by_itself_places_the_record() {
     assert_eq!(batch.span(0).span.parent_span_id.to_string(), "00f067aa0ba902b7");
     assert_eq!(attribute(&batch, cloudfront::CONTEXT).as_deref(), Some("function"));
 }
+
+/// Spans are written behind room for what a request begins with; that may need more.
+#[test]
+fn long_attributes_of_a_delivery_change_no_span() {
+    let settings = Settings::default();
+    let record = read_json(br#"{"x-edge-request-id":"r","timestamp(ms)":"5"}"#, ReadOptions::default());
+    let record = record.into_iter().next().expect("one").expect("a record");
+    let spans = |value: &str| {
+        let mut encoder = Encoder::new(&settings);
+        encoder.push(&record, None);
+        let batch = encoder.finish_with(&[("key".to_owned(), value.to_owned())]);
+        assert_eq!(
+            batch
+                .span(0)
+                .resource
+                .attributes()
+                .find(|found| found.key == "key")
+                .map(|found| found.value.as_str() == Some(value)),
+            Some(true)
+        );
+        (batch.span(0).span.trace_id, batch.span(0).span.span_id, batch.span_count())
+    };
+    assert_eq!(spans("short"), spans(&"long".repeat(1_000)));
+}

@@ -44,14 +44,24 @@ fn millis(record: &Record<'_>) -> Option<u64> {
 
 /// Nanoseconds of a decimal number of seconds, exactly: the same text must always give the same span.
 pub(super) fn decimal_seconds(text: &str) -> Option<u64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let bytes = text.as_bytes();
+    let dot = bytes.iter().position(|byte| *byte == b'.').unwrap_or(bytes.len());
+    let (whole, fraction) = (&bytes[..dot], bytes.get(dot + 1..).unwrap_or_default());
+    if whole.is_empty() {
         return None;
     }
-    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
-    let nanos = nanos.fold(0, |nanos, digit| nanos * 10 + u64::from(digit - b'0'));
-    whole.parse::<u64>().ok()?.checked_mul(NANOS)?.checked_add(nanos)
+    let mut seconds = 0_u64;
+    for byte in whole {
+        seconds = seconds.checked_mul(10)?.checked_add(digit(*byte)?)?;
+    }
+    let (mut nanos, mut worth) = (0, NANOS / 10);
+    for byte in fraction {
+        // Below a nanosecond a digit is worth nothing, but still has to be one.
+        nanos += digit(*byte)? * worth;
+        worth /= 10;
+    }
+    seconds.checked_mul(NANOS)?.checked_add(nanos)
 }
 
 /// `2026-09-14` and `10:15:30`, UTC.

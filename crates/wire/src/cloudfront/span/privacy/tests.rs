@@ -89,3 +89,22 @@ fn of_an_address_the_network() {
         assert_eq!(address(given, ClientAddress::Omitted), None);
     }
 }
+
+proptest::proptest! {
+    /// The networks are written here by hand, for speed: as the standard library does.
+    #[test]
+    fn networks_are_written_as_the_standard_library_writes_them(
+        bits: u128,
+        mask in proptest::sample::select(&[u128::MAX, !0 << 80, 0xffff << 112, 0xffff_0000_ffff << 80, 0x2002_ffff << 96][..]),
+    ) {
+        let v4 = Ipv4Addr::from_bits(bits as u32);
+        let network = Ipv4Addr::from_bits(v4.to_bits() & (!0 << 8)).to_string();
+        assert_eq!(address(&v4.to_string(), ClientAddress::Network), Some(network));
+        let v6 = Ipv6Addr::from_bits(bits & mask);
+        if v6.to_ipv4_mapped().is_none() {
+            let length = if v6.segments()[0] == SIX_TO_FOUR { 40 } else { 48 };
+            let network = Ipv6Addr::from_bits(v6.to_bits() & (!0 << (128 - length))).to_string();
+            assert_eq!(address(&v6.to_string(), ClientAddress::Network), Some(network));
+        }
+    }
+}
