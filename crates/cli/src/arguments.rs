@@ -7,8 +7,12 @@ use crate::coverage::CoverageArguments;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rootspan_demo::scenario::Scenario;
-use rootspan_edge::emulator::{EventType, LogForm};
+use rootspan_edge::emulator::EventType;
 use rootspan_gateway::config::Source;
+
+mod emulate;
+
+pub(crate) use emulate::EdgeEmulateArguments;
 
 /// Traces that begin at the CDN.
 #[derive(Debug, Parser)]
@@ -201,7 +205,7 @@ pub(crate) enum EdgeCommand {
     /// Write the functions with the settings baked in
     Build(EdgeBuildArguments),
     /// Run a local CloudFront in front of an origin
-    #[command(long_about = EMULATE_ABOUT)]
+    #[command(long_about = emulate::EMULATE_ABOUT)]
     Emulate(EdgeEmulateArguments),
     /// Run a function on events and show what CloudFront would do
     Test(EdgeTestArguments),
@@ -251,106 +255,6 @@ pub(crate) struct EdgeBuildArguments {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-}
-
-/// What `rootspan edge emulate --help` says.
-const EMULATE_ABOUT: &str = "\
-Run a local CloudFront in front of an origin
-
-Imitated: edge functions on all four events (CloudFront Functions in an engine of their own, Lambda@Edge in Node), with
-CloudFront's rules of which function runs when, which headers it may touch, and how large and slow it may be; cache and
-origin request policies; Min, Default and Max TTL, revalidation, stale answers while the origin fails, request
-collapsing, error caching; methods, redirects to HTTPS, limits of URLs and headers; viewers who leave; access logs and
-function logs with all fields, in every form but Parquet, by Firehose with its retries, into a folder or a bucket.
-
-Not imitated: TLS, HTTP/2 and HTTP/3 (a viewer counts as HTTPS unless it sends x-rootspan-viewer-protocol: http),
-compression, parts of cached objects, S3 origins, signed URLs and cookies, geo restriction, Origin Shield, key-value
-stores, selection of origins in CloudFront Functions, bodies of requests in functions, Vary, Parquet. The time limit
-of CloudFront Functions is 2 s here: its millisecond cannot be told from a busy machine. Not in AWS's documentation, and
-so an assumption: a viewer-request function does not run for what WAF blocks and for redirects to HTTPS.";
-
-#[derive(Debug, Args)]
-pub(crate) struct EdgeEmulateArguments {
-    /// The origin, http://host:port
-    #[arg(long, value_name = "URL")]
-    pub(crate) origin: String,
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: SocketAddr,
-    /// The viewer-request function; without it the built-in one with default settings. A file ending in .js is a
-    /// CloudFront function, .mjs and .cjs are Lambda@Edge
-    #[arg(long, visible_alias = "viewer-request", value_name = "FILE")]
-    pub(crate) function: Option<PathBuf>,
-    /// The Lambda@Edge origin-request function
-    #[arg(long, value_name = "FILE")]
-    pub(crate) origin_request: Option<PathBuf>,
-    /// The Lambda@Edge origin-response function
-    #[arg(long, value_name = "FILE")]
-    pub(crate) origin_response: Option<PathBuf>,
-    /// The viewer-response function
-    #[arg(long, value_name = "FILE")]
-    pub(crate) viewer_response: Option<PathBuf>,
-    /// The program that runs Lambda@Edge functions
-    #[arg(long, value_name = "PROGRAM", default_value = "node")]
-    pub(crate) node: PathBuf,
-    /// Headers that the origin request policy lets through, separated by commas; without it all but Host
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) forward_headers: Option<Vec<String>>,
-    /// How long an answer is kept if the origin does not say, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    pub(crate) default_ttl: u64,
-    /// Redirect plain HTTP to HTTPS
-    #[arg(long)]
-    pub(crate) redirect_to_https: bool,
-    /// Answer an error status of the origin with a page of this distribution: STATUS=PATH
-    #[arg(long, value_name = "STATUS=PATH", value_parser = error_page)]
-    pub(crate) error_page: Vec<(u16, String)>,
-    /// Block requests for a path pattern, as AWS WAF does
-    #[arg(long, value_name = "PATTERN")]
-    pub(crate) block: Vec<String>,
-    /// Which log is delivered: v2-json, v2-w3c, v2-plain, v1, real-time, functions
-    #[arg(long, value_name = "NAME", default_value = "v2-json")]
-    pub(crate) log: LogForm,
-    /// Fields of the log, separated by commas; without it all
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) log_fields: Option<Vec<String>>,
-    /// Where logs go, as Firehose sends them
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4433/")]
-    pub(crate) firehose: String,
-    /// The key that the receiver knows; without it nothing is delivered by Firehose
-    #[arg(long, value_name = "KEY", env = "ROOTSPAN_FIREHOSE_ACCESS_KEY", hide_env_values = true)]
-    pub(crate) access_key: Option<String>,
-    /// Write log files into this folder instead, named as in S3
-    #[arg(long, value_name = "DIR")]
-    pub(crate) log_folder: Option<PathBuf>,
-    /// Write log files into this bucket instead; the key is read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
-    #[arg(long, value_name = "NAME", requires = "s3_endpoint")]
-    pub(crate) log_bucket: Option<String>,
-    /// The server with the bucket, http://host:port
-    #[arg(long, value_name = "URL")]
-    pub(crate) s3_endpoint: Option<String>,
-    /// Pack log lines into envelopes of a CloudWatch Logs subscription
-    #[arg(long)]
-    pub(crate) envelopes: bool,
-    /// Deliver logs so many seconds late
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    pub(crate) log_delay: u64,
-    /// Deliver every batch this many times more
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) log_repeats: u32,
-    /// Deliver the records of a batch in any order
-    #[arg(long)]
-    pub(crate) log_shuffle: bool,
-}
-
-/// `404=/errors/404.html`
-fn error_page(text: &str) -> Result<(u16, String), String> {
-    let (status, path) = text.split_once('=').ok_or("it must be STATUS=PATH")?;
-    let status = status.parse().map_err(|_| "the status must be a number".to_owned())?;
-    if !path.starts_with('/') {
-        return Err("the path must begin with a slash".to_owned());
-    }
-    Ok((status, path.to_owned()))
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! `rootspan edge build`, `rootspan edge emulate` and `rootspan edge test`.
 
 use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use anyhow::{Context as _, bail};
 use rootspan_edge::build::{self, viewer_request};
 use rootspan_edge::emulator::{
     Behavior, Bucket, CachePolicy, Config, Delivery, Destination, Emulator, ErrorPage, EventType, Function, Functions,
-    LogForm, Mishaps, OriginRequestPolicy, Packing, Runtime, Selection, ViewerProtocol, WafRule, trial,
+    LogForm, Mishaps, OriginRequestPolicy, Packing, Runtime, Selection, ViewerProtocol, WafRule, file, trial,
 };
 use rootspan_edge::settings::Settings;
 
@@ -17,6 +18,9 @@ use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments, EdgeTestArgumen
 use crate::output::{complain, say};
 use crate::runtime::StopSignal;
 use crate::{logging, runtime};
+
+/// Where `rootspan edge emulate` listens if nothing says otherwise.
+const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 
 /// Writes the functions with the settings baked in.
 pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> {
@@ -53,14 +57,24 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
 /// Runs a local CloudFront until it is told to stop.
 pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCode> {
     logging::start_on_stderr("info")?;
-    let config = configuration(arguments)?;
-    if config.deliveries.is_empty() {
+    let config = match &arguments.distribution {
+        Some(path) => match read_distribution(path)? {
+            Some(config) => config,
+            None => return Ok(ExitCode::FAILURE),
+        },
+        None => configuration(arguments)?,
+    };
+    let config = above(arguments, config);
+    if config.deliveries.is_empty() && arguments.distribution.is_some() {
+        say!("the distribution has no logs: nothing is delivered");
+    } else if config.deliveries.is_empty() {
         say!("no --access-key, --log-folder or --log-bucket: logs are not delivered");
     }
+    let origin = config.origin.clone();
     runtime::start()?.block_on(async {
         let mut stop = StopSignal::listen()?;
         let emulator = Emulator::start(config).await?;
-        say!("CloudFront listens on http://{} in front of {}", emulator.address, arguments.origin);
+        say!("CloudFront listens on http://{} in front of {origin}", emulator.address);
         stop.wait().await;
         let summary = emulator.shutdown().await;
         say!("{} requests", summary.ledger.len() as u64 + summary.forgotten);
@@ -75,9 +89,56 @@ pub(crate) fn emulate(arguments: &EdgeEmulateArguments) -> anyhow::Result<ExitCo
     })
 }
 
+/// What stands above a distribution file, and the port that people expect.
+fn above(arguments: &EdgeEmulateArguments, mut config: Config) -> Config {
+    if let Some(origin) = &arguments.origin {
+        config.origin.clone_from(origin);
+    }
+    if let Some(node) = &arguments.node {
+        config.node.clone_from(node);
+    }
+    let is_said = config.listen != Config::default().listen;
+    config.listen = arguments.listen.unwrap_or(if is_said { config.listen } else { LISTEN });
+    config
+}
+
+/// Reads a distribution's file and its functions' code; says what is wrong with them, each with its place.
+fn read_distribution(path: &Path) -> anyhow::Result<Option<Config>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = match file::read(&text, &|name| std::env::var(name).ok()) {
+        Ok(file) => file,
+        Err(problems) => {
+            for problem in problems {
+                complain!("{}:{problem}", path.display());
+            }
+            return Ok(None);
+        }
+    };
+    let mut config = file.config;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut is_complete = true;
+    for named in &file.functions {
+        match read_function(&folder.join(&named.path), named.event) {
+            Ok(function) => *config.functions.slot(named.event) = Some(function),
+            Err(problem) => {
+                complain!("{}:{}:{}: {problem:#}", path.display(), named.line, named.column);
+                is_complete = false;
+            }
+        }
+    }
+    if file.functions.is_empty() {
+        config.functions.viewer_request = Some(built_in()?);
+    }
+    Ok(is_complete.then_some(config))
+}
+
+/// The function that runs where none is named.
+fn built_in() -> anyhow::Result<Function> {
+    Ok(Function::cloudfront("viewer-request", viewer_request(&Settings::default())?.code))
+}
+
 fn configuration(arguments: &EdgeEmulateArguments) -> anyhow::Result<Config> {
     let of = |path: &Option<PathBuf>, event| path.as_deref().map(|path| read_function(path, event)).transpose();
-    let built_in = || anyhow::Ok(Function::cloudfront("viewer-request", viewer_request(&Settings::default())?.code));
     let viewer_request = match &arguments.function {
         Some(path) => read_function(path, EventType::ViewerRequest)?,
         None => built_in()?,
@@ -98,8 +159,6 @@ fn configuration(arguments: &EdgeEmulateArguments) -> anyhow::Result<Config> {
     };
     let block = |pattern: &String| WafRule { path_pattern: Some(pattern.clone()), ..WafRule::default() };
     Ok(Config {
-        listen: arguments.listen,
-        origin: arguments.origin.clone(),
         functions: Functions {
             viewer_request: Some(viewer_request),
             origin_request: of(&arguments.origin_request, EventType::OriginRequest)?,
@@ -115,7 +174,6 @@ fn configuration(arguments: &EdgeEmulateArguments) -> anyhow::Result<Config> {
         error_pages: arguments.error_page.iter().map(page).collect(),
         waf: arguments.block.iter().map(block).collect(),
         deliveries: delivery(arguments)?.into_iter().collect(),
-        node: arguments.node.clone(),
         ..Config::default()
     })
 }
@@ -148,6 +206,7 @@ fn delivery(arguments: &EdgeEmulateArguments) -> anyhow::Result<Option<Delivery>
     if arguments.envelopes {
         delivery.packing = Packing::Envelopes { joined: true };
     }
+    delivery.common_attributes.clone_from(&arguments.common_attribute);
     delivery.mishaps = Mishaps {
         delay: Duration::from_secs(arguments.log_delay),
         repeats: arguments.log_repeats,

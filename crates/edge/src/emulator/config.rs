@@ -284,6 +284,16 @@ impl Functions {
         }
     }
 
+    /// Where the one for an event is kept.
+    pub const fn slot(&mut self, event: EventType) -> &mut Option<Function> {
+        match event {
+            EventType::ViewerRequest => &mut self.viewer_request,
+            EventType::OriginRequest => &mut self.origin_request,
+            EventType::OriginResponse => &mut self.origin_response,
+            EventType::ViewerResponse => &mut self.viewer_response,
+        }
+    }
+
     /// CloudFront's rules for what may be attached together.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         for event in [EventType::OriginRequest, EventType::OriginResponse] {

@@ -45,6 +45,7 @@ mod digest;
 mod distribution;
 mod event;
 mod exchange;
+pub mod file;
 pub(crate) mod headers;
 pub mod lambda;
 mod lambda_event;

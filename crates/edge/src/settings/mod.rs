@@ -34,7 +34,7 @@ use rootspan_model::sampling::Threshold;
 use self::yaml::{Mapping, Node};
 
 mod options;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use options::{Export, ForceSampling, IdsVia, Options, Propagator};
 

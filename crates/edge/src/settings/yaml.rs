@@ -9,9 +9,9 @@ const MAX_DEPTH: usize = 16;
 
 /// A value and where it begins.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
     content: Content,
 }
 
@@ -24,22 +24,22 @@ enum Content {
 
 /// The entries of a mapping, in the order of the file.
 #[derive(Default)]
-pub(super) struct Mapping<'a> {
-    pub(super) entries: &'a [(Node, Node)],
+pub(crate) struct Mapping<'a> {
+    pub(crate) entries: &'a [(Node, Node)],
 }
 
 impl<'a> Mapping<'a> {
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         self.entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }
 }
 
 impl Node {
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         if let Content::Scalar(text) = &self.content { Some(text) } else { None }
     }
 
-    pub(super) fn sequence(&self) -> Option<&[Self]> {
+    pub(crate) fn sequence(&self) -> Option<&[Self]> {
         match &self.content {
             Content::Sequence(items) => Some(items),
             // A key without a value is an empty list.
@@ -48,7 +48,7 @@ impl Node {
         }
     }
 
-    pub(super) fn mapping(&self) -> Option<Mapping<'_>> {
+    pub(crate) fn mapping(&self) -> Option<Mapping<'_>> {
         match &self.content {
             Content::Mapping(entries) => Some(Mapping { entries }),
             Content::Scalar(text) if text.is_empty() => Some(Mapping::default()),
@@ -58,7 +58,7 @@ impl Node {
 }
 
 /// Parses a file; `None` if there is nothing in it.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Problem> {
+pub(crate) fn parse(text: &str) -> Result<Option<Node>, Problem> {
     let mut events = Parser::new_from_str(text);
     let mut root = None;
     loop {
