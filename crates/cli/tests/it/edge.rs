@@ -179,3 +179,66 @@ fn the_emulator_says_what_it_does_not_imitate_and_what_it_needs() {
     assert!(!ended.status.success());
     assert!(ended.stderr.contains("need Node.js 20 or later: /no/node cannot be run"), "{}", ended.stderr);
 }
+
+/// Everything that only a file says: behaviours with origins of their own, an origin group, an error page, WAF, logs to two
+/// places.
+#[test]
+fn a_distribution_is_a_file() {
+    let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
+    let gateway = site.start();
+    let (origin, _requests) = origin();
+    build(&examples().join("edge.yaml"), &site.path("edge"));
+    let firehose = format!("http://{}/", gateway.address("cloudfront", "http"));
+    let file = site.path("distribution.yaml");
+    let text = format!(
+        r#"
+listen: 127.0.0.1:0
+origin: http://127.0.0.1:9
+functions: {{viewer_request: edge/viewer-request.js}}
+behaviors:
+  - {{path_pattern: /group/*, failover: {{origin: "http://{origin}"}}}}
+  - {{path_pattern: /api/*, origin: "http://{origin}"}}
+waf: [{{path_pattern: /admin/*}}]
+distribution: {{id: E2EXAMPLE, edge_location: AMS58-P1}}
+logs:
+  - {{form: v2-json, firehose: "{firehose}", access_key: "${{env:TEST_KEY}}", common_attributes: {{tier: test}}}}
+  - {{form: v1, folder: "{folder}"}}
+"#,
+        folder = site.path("logs").display()
+    );
+    std::fs::write(&file, text).expect("it can be written");
+    let run = || {
+        let mut command = rootspan();
+        command.args(["edge", "emulate", "--distribution"]).arg(&file).env("TEST_KEY", ACCESS_KEY);
+        Process::spawn(&mut command)
+    };
+    let emulator = run();
+    let line = emulator.wait_for_output("CloudFront listens on http://");
+    let cdn: SocketAddr = line.split(' ').next().and_then(|address| address.parse().ok()).expect("an address");
+    for (path, status) in [("/api/items", 200), ("/group/a", 200), ("/admin/", 403), ("/nobody", 502)] {
+        assert_eq!(get(cdn, path).status, status, "{path}");
+    }
+    emulator.terminate();
+    let ended = emulator.end();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(ended.stdout.matches("4 log records written, 4 delivered").count(), 2, "{}", ended.stdout);
+    let roots = api::search(
+        gateway.ui(),
+        r#"{ resource.tier = "test" && span.aws.cloudfront.distribution_id = "E2EXAMPLE" }"#,
+        "",
+    );
+    assert_eq!(roots.len(), 4);
+    gateway.stop();
+
+    // Mistakes are told with their place, also those in what the file names.
+    std::fs::write(&file, "origin: http://127.0.0.1:9\nfunctions:\n  viewer_request: missing.js\n").expect("written");
+    let ended = run().end();
+    assert!(!ended.status.success());
+    let place = format!("{}:3:19: cannot read ", file.display());
+    assert!(ended.stderr.contains(&place), "{place}: {}", ended.stderr);
+    std::fs::write(&file, "orgin: http://127.0.0.1:9\nseed: x\n").expect("written");
+    let ended = run().end();
+    for part in [":1:1: unknown key \"orgin\"", ":2:7: seed must be a number"] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+}

@@ -248,8 +248,8 @@ impl<'c> Conversion<'c> {
                 ControlFlow::Continue(())
             }
             Found::Record(record) => {
-                let logged = if record.has_payload() { None } else { self.converter.joiner.payload_of(record) };
-                let placed = self.encoder.place(record, logged.as_ref());
+                let payload = record.payload().or_else(|| self.converter.joiner.payload_of(record));
+                let placed = self.encoder.place(record, payload.as_ref());
                 self.observations.push(&Observation::new(record, Fate::of(placed.outcome), Some(&placed)));
                 self.placed(placed.outcome, sink)
             }

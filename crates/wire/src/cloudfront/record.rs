@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use rootspan_model::conventions::cloudfront;
+use rootspan_model::log_payload::LogPayload;
 
 use super::ReadOptions;
 use super::scan::Below;
@@ -229,10 +230,11 @@ impl<'a> Record<'a> {
         self.values[field as usize].as_deref()
     }
 
-    /// Whether the edge function's data may be in it.
+    /// What our edge function says of the request. Other functions may log there, too.
     #[must_use]
-    pub fn has_payload(&self) -> bool {
-        [Field::RequestLogData, Field::ResponseLogData].into_iter().any(|field| self.get(field).is_some())
+    pub fn payload(&self) -> Option<LogPayload> {
+        let fields = [Field::RequestLogData, Field::ResponseLogData];
+        fields.into_iter().find_map(|field| LogPayload::find(self.get(field)?))
     }
 
     /// The number in a field, or `None` if there is none.

@@ -205,7 +205,7 @@ impl<'s> Encoder<'s> {
 
     /// Adds the record's span, if it is to have one.
     ///
-    /// `logged` is what the edge function logged of the request by itself; the same in the record comes before it.
+    /// `logged` is what the edge function said of the request, if that is known already; else the record is searched for it.
     pub fn push(&mut self, record: &Record<'_>, logged: Option<&LogPayload>) -> Outcome {
         self.place(record, logged).outcome
     }
@@ -374,11 +374,8 @@ fn remote_flags(parent: SpanId) -> u32 {
 }
 
 fn find_context(record: &Record<'_>, logged: Option<&LogPayload>, paths: &[PathRule]) -> Result<Context, Unplaced> {
-    let payload = [Field::RequestLogData, Field::ResponseLogData]
-        .into_iter()
-        .find_map(|field| LogPayload::find(record.get(field)?));
-    if let Some(payload) = payload.as_ref().or(logged) {
-        return Ok(context_of_payload(payload));
+    if let Some(payload) = logged.copied().or_else(|| record.payload()) {
+        return Ok(context_of_payload(&payload));
     }
     let ids = EdgeIds::of_request(record.get(Field::RequestId).ok_or(Unplaced::NoRequestId)?);
     let rule = PathRule::of(paths, attributes::path(record).unwrap_or("/"));

@@ -1,3 +1,6 @@
+use std::ops::ControlFlow;
+
+use super::conversion::{AuthoritativeSource, Converter, What};
 use super::*;
 
 fn read(data: &str) -> Vec<Result<Record<'_>, InvalidRecord>> {
@@ -96,4 +99,21 @@ fn deliveries_of_firehose() {
     assert_eq!(statuses(separate), ["000", "304"]);
     let glued = r#"{"requestId":"7d0c1f3e-2a4b-4c6d-8e9f-a1b2c3d4e5f6","timestamp":1789380994120,"records":[{"data":""},{"data":"eyJ0aW1lc3RhbXAobXMpIjoiMTc4OTM4MDk1MjAxMCIsInNjLXN0YXR1cyI6IjIwMCJ9eyJ0aW1lc3RhbXAobXMpIjoiMTc4OTM4MDk1MjA0NCIsInNjLXN0YXR1cyI6IjQwNCJ9"}]}"#;
     assert_eq!(statuses(glued), ["200", "404"]);
+}
+
+/// A viewer-response function of the customer's own logs into the record, ours by itself: the two still come together.
+#[test]
+fn what_another_function_logs_does_not_stand_for_ours() {
+    const RECORD: &str = r#"{"x-edge-request-id":"r","timestamp(ms)":"5","viewer-request-log-data":"-","viewer-response-log-data":"variant=b"}"#;
+    const LINE: &str = "r rs1;00-09d64ae8d7628a6968e3f996796f3f63-2184743dd888b4f1-03;-;1789380930295;0;-;-";
+    for deliveries in [[RECORD, LINE], [LINE, RECORD]] {
+        let settings = span::Settings::default();
+        let converter = Converter::new(Reader::default(), settings, AuthoritativeSource::AccessLog, true);
+        let mut conversion = converter.begin();
+        for delivery in deliveries {
+            let sent = conversion.read(delivery.as_bytes(), &mut |_| ControlFlow::Continue(()));
+            assert!(sent.is_continue());
+        }
+        assert_eq!(conversion.tally().of(What::Span), 1, "{deliveries:?}");
+    }
 }

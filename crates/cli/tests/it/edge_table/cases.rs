@@ -11,6 +11,8 @@ pub(super) enum Sending {
     Plain,
     /// `GET` with a URL over CloudFront's limit.
     TooLong,
+    /// `GET` with headers over CloudFront's limit.
+    TooManyHeaders,
     /// `TRACE`
     Trace,
     /// `GET`, and away as soon as the origin was asked.
@@ -79,9 +81,9 @@ const BOTH: (bool, bool) = (true, true);
 const REQUEST: (bool, bool) = (true, false);
 const NONE: (bool, bool) = (false, false);
 
-use Sending::{Get, LeavesBefore, LeavesWithin, Plain, TooLong, Trace, Twice};
+use Sending::{Get, LeavesBefore, LeavesWithin, Plain, TooLong, TooManyHeaders, Trace, Twice};
 
-pub(super) const CASES: [Case; 21] = [
+pub(super) const CASES: [Case; 22] = [
     case("cache hit", (Twice, "/hit"), Origin::AskedBefore, BOTH, log("200", "Hit", false)),
     case("miss", (Get, "/miss"), Origin::Asked, BOTH, log("200", "Miss", false)),
     case("expired and unchanged", (Twice, "/refresh"), Origin::AskedAgain, BOTH, log("200", "RefreshHit", false)),
@@ -127,6 +129,7 @@ pub(super) const CASES: [Case; 21] = [
         }),
     ),
     case("URL over the limit", (TooLong, "/long"), Origin::NotAsked, NONE, None),
+    case("headers over the limit", (TooManyHeaders, "/headers"), Origin::NotAsked, NONE, None),
     case("method refused", (Trace, "/trace"), Origin::NotAsked, NONE, error("405", "InvalidRequestMethod", false)),
     case("origin failover", (Get, "/group/x"), Origin::Asked, BOTH, log("200", "Miss", false)),
     case(

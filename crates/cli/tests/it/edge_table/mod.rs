@@ -1,10 +1,12 @@
 //! When which edge function runs, what the origin is asked, what the log says and which spans exist: each case goes from
 //! a viewer through the emulated CloudFront and the real receiver into the real store, in every form in which logs are
-//! delivered, promptly and once, then twice, shuffled and an hour late.
+//! delivered, promptly and once, then twice, shuffled and an hour late. [`functions`] has the same with the other ways to
+//! attach functions: ids by `console.log`, Lambda@Edge.
 //!
 //! A new case is a line of [`cases::CASES`], a new form of delivery a line of [`FORMS`].
 
 mod cases;
+mod functions;
 pub(crate) mod stage;
 
 use std::collections::HashMap;
@@ -27,7 +29,7 @@ struct Form {
     is_nameless: bool,
 }
 
-const FORMS: [Form; 5] = [
+const FORMS: [Form; 6] = [
     Form {
         name: "standard v2 JSON by Firehose",
         log: || LogForm::standard_v2(V2Format::Json),
@@ -50,6 +52,12 @@ const FORMS: [Form; 5] = [
         name: "standard v2 plain by Firehose",
         log: || LogForm::standard_v2(V2Format::Plain),
         packing: Packing::Lines,
+        is_nameless: true,
+    },
+    Form {
+        name: "standard v2 plain as CloudWatch envelopes by Firehose",
+        log: || LogForm::standard_v2(V2Format::Plain),
+        packing: Packing::Envelopes { joined: true },
         is_nameless: true,
     },
     Form { name: "real-time lines by Firehose", log: LogForm::real_time, packing: Packing::Lines, is_nameless: true },

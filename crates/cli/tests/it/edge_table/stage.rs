@@ -6,36 +6,15 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use rootspan_edge::build;
 use rootspan_edge::emulator::{
-    Behavior, Config, Delivery, Destination, Emulator, ErrorPage, Failover, Function, Functions, LedgerEntry, LogForm,
+    Behavior, Config, Delivery, Destination, Emulator, ErrorPage, Failover, Functions, LedgerEntry, LogForm,
     PROTOCOL_HEADER, Running, V2Format, ViewerProtocol, WafRule,
 };
-use rootspan_edge::settings::Settings;
 use tokio::runtime::Runtime;
 
 use super::cases::{Case, Sending};
+use super::functions::Attached;
 use crate::wait::PATIENCE;
-
-/// A viewer-request function of a customer's own that calls ours.
-const VIEWER_REQUEST: &str = "
-function handler(event) {
-    var text = rootspan(event);
-    cf.logCustomData(text);
-    switch (event.request.uri) {
-        case '/generated': return {statusCode: 403, statusDescription: 'Forbidden', body: 'no'};
-        case '/moved': return {statusCode: 302, headers: {location: {value: '/new'}}};
-        case '/throws': throw new Error('broken');
-        case '/invalid': event.request.headers['x-edge-mine'] = {value: '1'};
-    }
-    return event.request;
-}
-";
-
-const VIEWER_RESPONSE: &str = "
-import cf from 'cloudfront';
-function handler(event) { cf.logCustomData('ran'); return event.response; }
-";
 
 /// A request that the origin got.
 #[derive(Clone, Debug)]
@@ -60,14 +39,16 @@ pub(super) struct Stage {
 impl Stage {
     /// Also writes all records into `folder`, to see what they say.
     pub(super) fn start(delivery: Delivery, folder: &Path, behind: Duration) -> Self {
+        Self::with(Attached::CustomData.functions(), vec![delivery], folder, behind)
+    }
+
+    /// With any functions and any deliveries.
+    pub(super) fn with(functions: Functions, mut deliveries: Vec<Delivery>, folder: &Path, behind: Duration) -> Self {
         let (origin, arrivals) = start_origin();
-        let to_folder = Delivery {
+        deliveries.push(Delivery {
             gzip: false,
             ..Delivery::new(LogForm::standard_v2(V2Format::Json), Destination::Folder(folder.to_owned()))
-        };
-        let built = build::all(&Settings::default()).expect("within the limits");
-        let module = built.into_iter().find(|function| function.file_name == "viewer-request.module.js");
-        let code = format!("import cf from 'cloudfront';\n{}{VIEWER_REQUEST}", module.expect("it is built").code);
+        });
         let behavior = |pattern: &str| Behavior { path_pattern: pattern.to_owned(), ..Behavior::default() };
         // Port 9 is "discard": nobody listens on it.
         let nobody = Some("http://127.0.0.1:9".to_owned());
@@ -79,10 +60,7 @@ impl Stage {
         };
         let config = Config {
             origin,
-            functions: Functions {
-                viewer_response: Some(Function::cloudfront("viewer-response", VIEWER_RESPONSE)),
-                ..Functions::viewer_request(code)
-            },
+            functions,
             behaviors: vec![
                 Behavior { viewer_protocol: ViewerProtocol::RedirectToHttps, ..behavior("/secure/*") },
                 Behavior { origin: nobody.clone(), failover: Some(second), ..behavior("/group/*") },
@@ -92,7 +70,7 @@ impl Stage {
             error_pages: vec![page],
             waf: vec![WafRule { path_pattern: Some("/blocked/*".to_owned()), ..WafRule::default() }],
             clock_behind: behind,
-            deliveries: vec![delivery, to_folder],
+            deliveries,
             ..Config::default()
         };
         let runtime = Runtime::new().expect("a runtime can be made");
@@ -116,21 +94,35 @@ impl Stage {
         let (method, protocol) = match case.send {
             Sending::Trace => ("TRACE", "https"),
             Sending::Plain => ("GET", "http"),
-            Sending::Get | Sending::Twice | Sending::TooLong | Sending::LeavesBefore | Sending::LeavesWithin => {
-                ("GET", "https")
-            }
+            Sending::Get
+            | Sending::Twice
+            | Sending::TooLong
+            | Sending::TooManyHeaders
+            | Sending::LeavesBefore
+            | Sending::LeavesWithin => ("GET", "https"),
         };
         let query = if case.send == Sending::TooLong { "x".repeat(8192) } else { "limit=5".to_owned() };
+        let long = if case.send == Sending::TooManyHeaders { "x".repeat(20_480) } else { String::new() };
         let request = format!(
-            "{method} {}?{query} HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n{PROTOCOL_HEADER}: {protocol}\r\n\r\n",
+            "{method} {}?{query} HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n{PROTOCOL_HEADER}: {protocol}\r\nX-Long: {long}\r\n\r\n",
             case.path
         );
         viewer.write_all(request.as_bytes()).expect("it is sent");
         match case.send {
             Sending::LeavesBefore => self.wait_for_origin(case.path),
             Sending::LeavesWithin => viewer.read_exact(&mut [0; 1024]).expect("the response begins"),
-            Sending::Get | Sending::Twice | Sending::Plain | Sending::TooLong | Sending::Trace => {
-                viewer.read_to_end(&mut Vec::new()).map(drop).expect("the response is whole");
+            Sending::Get
+            | Sending::Twice
+            | Sending::Plain
+            | Sending::TooLong
+            | Sending::TooManyHeaders
+            | Sending::Trace => {
+                let mut answer = Vec::new();
+                viewer.read_to_end(&mut answer).expect("the response is whole");
+                if case.log.is_none() {
+                    let status = answer.get(9..12).unwrap_or_default();
+                    assert!(status.starts_with(b"4"), "{}: refused, and not logged", String::from_utf8_lossy(&answer));
+                }
             }
         }
     }

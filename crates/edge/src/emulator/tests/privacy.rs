@@ -60,12 +60,12 @@ fn fate(form: &LogForm, name: &str) -> Option<Fate> {
         "s-ip" | "c-ip-version" | "connection-id" | "distribution-tenant-id" | "r-host" | "sr-reason" => Fate::Never,
         "fle-status" | "fle-encrypted-fields" | "x-edge-mqcs" => Fate::Never,
         "sc-content-len" | "sc-range-start" | "sc-range-end" => Fate::Never,
-        "cs(Host)" | "primary-distribution-dns-name" => Fate::Never,
         // The session, the film: about the viewer, and nothing is made of it.
         _ if name.starts_with("cmcd-") => Fate::Never,
-        // The host that was asked for has two names, and one of them means the distribution in the other log.
-        "x-host-header" if is_real_time => Fate::Never,
-        "x-host-header" | "cs-host" => Fate::Whole,
+        // The host that was asked for, and the distribution's: two names, swapped in the two logs.
+        "x-host-header" | "cs-host" | "cs(Host)" => Fate::Whole,
+        // The same as real-time logs' `x-host-header`, which comes first and is what is read.
+        "primary-distribution-dns-name" => Fate::Never,
         "x-edge-request-id" | "x-edge-location" | "cache-behavior-path-pattern" => Fate::Whole,
         "DistributionId" | "primary-distribution-id" | "cs-protocol" | "cs-method" => Fate::Whole,
         "x-edge-result-type" | "x-edge-response-result-type" | "x-edge-detailed-result-type" => Fate::Whole,
