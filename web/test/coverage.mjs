@@ -21,12 +21,15 @@ const ROWS = [
   { distribution: DOCS, behaviour: HOSTILE, rate: 9, results: { Miss: 0.85, Error: 0.15 }, time: 400, delay: 1_500_000, derived: true, unplaced: 0.3 },
 ];
 
+const DERIVED = 'Attach the function to this behaviour, and select viewer-request-log-data among the fields of the log.';
+
 const nanos = (millis) => `${Math.round(millis)}000000`;
 
 /** The answer for a range in milliseconds; `traces` are ids for the findings. */
 export function coverage(start, end, traces, now) {
   const minutes = Math.max((end - start) / MINUTE, 1);
-  const step = LADDER.find((length) => minutes / length <= MOST_STEPS - 1) * MINUTE;
+  const days = Math.ceil(minutes / (MOST_STEPS - 1) / 1440) * 1440;
+  const step = (LADDER.find((length) => minutes / length <= MOST_STEPS - 1) ?? days) * MINUTE;
   const from = Math.floor(start / step) * step;
   const to = Math.ceil(end / step) * step;
   const rows = ROWS.map((row, i) => ({ ...row, steps: stepsOf(row, i, from, to, step, now) }));
@@ -40,10 +43,11 @@ export function coverage(start, end, traces, now) {
   const plain = docs.find((b) => b.behaviour === '')?.totals.records ?? 0;
   const odd = docs.find((b) => b.behaviour === HOSTILE)?.totals;
   const findings = api === undefined ? [] : [
-    { kind: 'misses_without_backend', distribution: SHOP, behaviour: '/api/*', count: api.missesWithoutBackend, of: api.missesExpected, check: 'does the origin request policy of this behaviour let traceparent and tracestate through to the origin?', traces },
-    { kind: 'derived_ids', distribution: DOCS, behaviour: '', count: plain, of: plain, check: 'is the function attached to this behaviour, and viewer-request-log-data among the fields of the log?', traces: traces.slice(0, 2) },
-    { kind: 'late', distribution: DOCS, behaviour: '', count: plain, of: plain, check: 'standard logs come minutes to an hour late; real-time logs come in seconds.', traces: [] },
-    { kind: 'unplaced', distribution: DOCS, behaviour: HOSTILE, count: odd?.unplaced ?? 0, of: odd?.records ?? 0, check: 'a path that continues the viewer\'s trace needs the ids in the log: attach the function, or add cs-headers.', traces: [] },
+    { kind: 'misses_without_backend', distribution: SHOP, behaviour: '/api/*', count: api.missesWithoutBackend, of: api.missesExpected, check: 'CloudFront sent these to the origin, and no span arrived below theirs. First let traceparent and tracestate through by the origin request policy of the behaviour.', traces },
+    { kind: 'derived_ids', distribution: DOCS, behaviour: '', count: plain, of: plain, check: DERIVED, traces: traces.slice(0, 2) },
+    { kind: 'derived_ids', distribution: DOCS, behaviour: HOSTILE, count: odd?.derived ?? 0, of: odd?.records ?? 0, check: DERIVED, traces: [] },
+    { kind: 'late', distribution: DOCS, behaviour: '', count: plain, of: plain, check: 'Standard logs come minutes to an hour late; real-time logs come in seconds.', traces: [] },
+    { kind: 'unplaced', distribution: DOCS, behaviour: HOSTILE, count: odd?.unplaced ?? 0, of: odd?.records ?? 0, check: 'A path that continues the viewer\'s trace needs the ids in the log: attach the function, or add cs-headers.', traces: [] },
   ];
   return {
     startTimeUnixNano: nanos(from), endTimeUnixNano: nanos(to), stepNanos: step * MS, totals: total(distributions.map((d) => d.totals)), distributions, findings,
@@ -54,7 +58,10 @@ export function coverage(start, end, traces, now) {
 function stepsOf(row, seed, from, to, step, now) {
   const next = random(seed + 11);
   const steps = [];
+  // Nothing was recorded more than three days ago, but for the ranges of long ago that the tests ask for.
+  const first = to < now - 30 * 1440 * MINUTE ? from : now - 3 * 1440 * MINUTE - step;
   for (let at = from; at < Math.min(to, now); at += step) {
+    if (at < first) continue;
     const wave = 0.75 + 0.25 * Math.sin(at / (47 * MINUTE) + seed) + (next() - 0.5) * 0.12;
     const ago = (now - at) / MINUTE;
     const bursts = row.burst === true && ago > 18 && ago < 27;

@@ -1,6 +1,7 @@
 // What a person does against a running rootspan with the demo's traffic: asks the search page for queries of the database,
 // opens the first trace whose edge span is there and follows the request CDN → upstream → downstream → database in the
-// waterfall. Saves the screenshots for the README on the way.
+// waterfall; then looks at the coverage of the edge and goes from a minute of it to its traces. Saves the screenshots for
+// the README and docs/edge.md on the way.
 //
 //   node test/demo.mjs http://127.0.0.1:16686 [folder for screenshots]
 
@@ -89,6 +90,28 @@ async function follow(page, suffix) {
   return trace;
 }
 
+/** The coverage of all behaviours, then of one; from its newest minute to the traces in Search. */
+async function lookAtEdge(page, suffix) {
+  await page.goto(`${url}/edge`);
+  const row = page.getByRole('row').filter({ has: page.getByRole('link', { name: '/products/*', exact: true }) });
+  await row.waitFor();
+  await page.locator('canvas').nth(3).waitFor();
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: join(folder, `edge-${suffix}.png`) });
+  // The row is its link, over all of its width; on a small screen other things may lie over its middle.
+  await row.getByRole('link').press('Enter');
+  await page.getByRole('img', { name: /^Records by result over time, \/products\/\*: .*Miss [\d,]+/ }).waitFor();
+  await page.getByRole('button', { name: 'List of times' }).press('Enter');
+  const times = page.getByRole('region', { name: 'Times with records, newest first' }).getByRole('row');
+  const records = Number((await times.nth(1).getByRole('cell').nth(1).innerText()).replace(',', ''));
+  assert.ok(records > 0, 'records in the newest minute');
+  await times.nth(1).getByRole('link').press('Enter');
+  await page.waitForURL(/q=/);
+  await page.locator('a.row').first().waitFor();
+  const names = await page.locator('a.row').evaluateAll((all) => all.map((link) => link.innerText));
+  assert.ok(names.every((name) => /cloudfront\s+(GET|HEAD) \/products\/\*/.test(name)), `only that behaviour: ${names.join(', ')}`);
+}
+
 await mkdir(folder, { recursive: true });
 const browser = await launch();
 try {
@@ -96,6 +119,7 @@ try {
     for (const theme of ['light', 'dark']) {
       const { page, problems, close } = await openPage(browser, new URL(url).origin, { width, height, theme });
       const trace = await follow(page, `${width}-${theme}`);
+      await lookAtEdge(page, `${width}-${theme}`);
       assert.deepEqual(problems, []);
       await close();
       console.log(`${width} px, ${theme}: CDN → upstream → downstream → database in ${trace}`);

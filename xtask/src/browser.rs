@@ -1,4 +1,5 @@
-//! The demo's own traces in a real browser: starts the demo, runs the page test against it, ends it.
+//! The demo's own traces in a real browser: imports an hour of access logs, starts the demo beside them, runs the page test
+//! against it, ends it.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -15,8 +16,10 @@ const ADDRESSES: [&str; 9] =
 /// Starts `binary demo` on free ports and drives Chromium through its pages; screenshots go to docs/images.
 pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
     let root = setup::root()?;
+    let folder = setup::target_folder(&root).join("browser");
+    import_an_hour(binary, &root, &folder)?;
     let mut command = Command::new(binary);
-    command.args(["demo", "--rate", "20"]);
+    command.args(["demo", "--rate", "20", "--data"]).arg(folder.join("data"));
     for address in ADDRESSES {
         command.arg(format!("--{address}")).arg("127.0.0.1:0");
     }
@@ -41,6 +44,18 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
     drop(demo);
     drop(lines);
     outcome
+}
+
+/// Fills a store with an hour of access logs: a demo of a minute shows nothing over time.
+fn import_an_hour(binary: &Path, root: &Path, folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let log = stage::output(Command::new("node").arg(root.join("web/test/logs.mjs")))?;
+    let file = folder.join("hour.json");
+    std::fs::write(&file, log).with_context(|| format!("cannot write {}", file.display()))?;
+    stage::run(Command::new(binary).arg("import").arg(&file).arg("--data").arg(folder.join("data")))
 }
 
 /// A demo that does not outlive the test.

@@ -2,8 +2,31 @@
 
 import { fetchJson } from '../lib/api';
 import { Asking } from '../lib/asking.svelte';
-import type { CoverageAnswer } from '../lib/coverage';
+import { extentOf, type CoverageAnswer } from '../lib/coverage';
 import { rangeSeconds, type TimeRange } from '../lib/range';
+
+/** Questions until the steps of all that is stored are as short as they can be. */
+const MOST_QUESTIONS = 4;
+
+/** Seconds since 1970. */
+function between(start: number, end: number, signal: AbortSignal): Promise<CoverageAnswer> {
+  const params = new URLSearchParams({ start: start.toFixed(3), end: end.toFixed(3) });
+  return fetchJson<CoverageAnswer>(`/api/v1/edge/coverage?${params}`, signal);
+}
+
+/** All that is stored: where it lies is known from an answer with long steps. */
+async function everything(signal: AbortSignal): Promise<CoverageAnswer> {
+  let answer = await between(0, Date.now() / 1000 + 60, signal);
+  for (let asked = 1; asked < MOST_QUESTIONS; asked++) {
+    const extent = extentOf(answer);
+    if (extent === undefined) break;
+    const narrower = await between(extent.start / 1000, extent.end / 1000, signal);
+    const isShorter = narrower.stepNanos < answer.stepNanos;
+    answer = narrower;
+    if (!isShorter) break;
+  }
+  return answer;
+}
 
 export class Coverage extends Asking {
   answer = $state.raw<CoverageAnswer>();
@@ -23,14 +46,9 @@ export class Coverage extends Asking {
   }
 
   async #take(range: TimeRange, isQuiet: boolean): Promise<void> {
-    const params = new URLSearchParams();
     const bounds = rangeSeconds(range, Date.now());
-    if (bounds !== undefined) {
-      params.set('start', bounds.start.toFixed(3));
-      params.set('end', bounds.end.toFixed(3));
-    }
     await this.ask(async (signal) => {
-      this.answer = await fetchJson<CoverageAnswer>(`/api/v1/edge/coverage?${params}`, signal);
+      this.answer = bounds === undefined ? await everything(signal) : await between(bounds.start, bounds.end, signal);
     }, isQuiet);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clockLabels, snap, stacked, stepAt, TIME_STEPS, type ChartSeries } from './chart';
+import { alone, clockLabels, snap, stacked, stepAt, TIME_STEPS, type ChartSeries } from './chart';
 import { resultLabel, resultOrder, resultStyle } from './results';
 
 const STEPS = { start: 600_000, length: 60_000, count: 10 };
@@ -23,6 +23,12 @@ describe('charts', () => {
     const series = (...values: (number | null)[]): ChartSeries => ({ label: '', values, style: resultStyle('Hit') });
     expect(stacked([series(1, 2), series(null, 3), series(4, 0)])).toEqual([[1, 2], [1, 5], [5, 5]]);
     expect(stacked([])).toEqual([]);
+  });
+
+  it('know the points that no line shows', () => {
+    expect(alone([1, null, 2, 3, null, 0])).toEqual([0, 5]);
+    expect(alone([null, 4, undefined])).toEqual([1]);
+    expect(alone([])).toEqual([]);
   });
 
   it('have the clock on the axis, and the date where the day changes', () => {

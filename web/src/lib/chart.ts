@@ -54,6 +54,12 @@ export function stacked(series: ChartSeries[]): number[][] {
   return sums;
 }
 
+/** Places whose neighbours are empty: a line does not show them. */
+export function alone(values: ArrayLike<number | null | undefined>): number[] {
+  const has = (i: number) => values[i] !== null && values[i] !== undefined;
+  return Array.from({ length: values.length }, (_, i) => i).filter((i) => has(i) && !has(i - 1) && !has(i + 1));
+}
+
 /** Times on the axis: the clock, or the date where the day changes or the marks are days apart. */
 export function clockLabels(seconds: number[], apart: number): string[] {
   const two = (value: number) => String(value).padStart(2, '0');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addCounts, axis, coveredSeconds, errorsOf, findingText, mergeSteps, sortCoverage, tracesHref, type Counts, type CoverageAnswer, type CoverageBehaviour } from './coverage';
+import { addCounts, axis, coveredSeconds, errorsOf, extentOf, findingText, groupFindings, mergeSteps, sortCoverage, tracesHref, type Counts, type CoverageAnswer, type CoverageBehaviour } from './coverage';
 
 const MINUTE = 60_000;
 const START = 1_764_094_200_000;
@@ -48,6 +48,12 @@ describe('coverage', () => {
     expect(a.steps[0].records).toBe(1);
   });
 
+  it('knows where its records lie', () => {
+    expect(extentOf(answer(60))).toBeUndefined();
+    const found = extentOf(answer(60, [behaviour('a', [3, { records: 1 }], [9, { records: 1 }]), behaviour('b', [5, { records: 1 }])]));
+    expect(found).toEqual({ start: START + 3 * MINUTE, end: START + 10 * MINUTE });
+  });
+
   it('counts as errors what failed and what got no answer', () => {
     expect(errorsOf(counts({ statusClasses: { '2xx': 9, '4xx': 4, '5xx': 2, '000': 1 } }))).toBe(3);
   });
@@ -77,9 +83,13 @@ describe('coverage', () => {
     expect(query(tracesHref({ behaviour: '/"}*' }, 'kept', 1, 2))).toBe('{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.cache_behavior = "/\\"}*" && span.rootspan.kept_by != nil }');
   });
 
-  it('says of a finding it does not know what it can', () => {
-    const finding = { kind: 'new_kind', distribution: 'd1', behaviour: '/a/*', count: 1_200, of: 3_000, check: '', traces: [] };
-    expect(findingText(finding)).toBe('new kind: 1,200 of 3,000 at /a/* of d1.');
-    expect(findingText({ ...finding, kind: 'unplaced', behaviour: '' })).toMatch(/^1,200 of 3,000 records at d1 were left out/);
+  it('groups findings with the same advice, the most urgent first', () => {
+    const finding = (kind: string, behaviour: string, check: string, ...traces: string[]) => ({ kind, distribution: 'd1', behaviour, count: 1, of: 3, check, traces });
+    const groups = groupFindings([finding('late', 'a', 'x', 't1', 't2'), finding('new_kind', 'b', 'y'), finding('late', 'c', 'x', 't2', 't3', 't4', 't5', 't6'), finding('late', 'd', 'z')]);
+    expect(groups.map(({ text, check, places }) => [text, check, places.map(({ behaviour: name }) => name).join('')])).toEqual([
+      ['Records that came late', 'x', 'ac'], ['new kind', 'y', 'b'], ['Records that came late', 'z', 'd'],
+    ]);
+    expect(groups[0].traces).toEqual(['t1', 't2', 't3', 't4', 't5']);
+    expect(findingText('__proto__')).toBe('  proto  ');
   });
 });

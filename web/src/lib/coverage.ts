@@ -96,6 +96,14 @@ export function coveredSeconds(answer: CoverageAnswer, now: number): number {
   return (end - start) / 1000;
 }
 
+/** From the first step with records to the end of the last, in milliseconds. */
+export function extentOf(answer: CoverageAnswer): { start: number; end: number } | undefined {
+  const starts = answer.distributions.flatMap(({ behaviours }) => behaviours.flatMap(({ steps }) => steps.map((step) => millisOf(step.startTimeUnixNano))));
+  if (starts.length === 0) return undefined;
+  const [start, last] = starts.reduce(([least, most], at) => [Math.min(least, at), Math.max(most, at)], [Infinity, -Infinity]);
+  return { start, end: last + answer.stepNanos / 1e6 };
+}
+
 /** Whole milliseconds of a point in time. */
 export function millisOf(nanos: string): number {
   return Number(BigInt(nanos) / 1_000_000n);
@@ -155,26 +163,41 @@ export function behaviourLabel(behaviour: string): string {
   return behaviour === '*' ? '* (default)' : behaviour;
 }
 
-/** What a finding says, as a sentence. */
-export function findingText(finding: CoverageFinding): string {
-  const count = finding.count.toLocaleString('en-US');
-  const ofAll = `${count} of ${finding.of.toLocaleString('en-US')}`;
-  const where = `${finding.behaviour === '' ? '' : `${finding.behaviour} of `}${finding.distribution}`;
-  switch (finding.kind) {
-    case 'misses_without_backend':
-      return `${ofAll} sampled misses at ${where} have no span from the back end.`;
-    case 'derived_ids':
-      return `${ofAll} records at ${where} carry no ids of the edge function: theirs are derived from the request id, so backend spans cannot be joined.`;
-    case 'unplaced':
-      return `${ofAll} records at ${where} were left out: nothing in them tells which trace was continued.`;
-    case 'late':
-      return `${ofAll} records at ${where} came late.`;
-    case 'all_secondary':
-      return `${ofAll} records at ${where} came from a log that is not the authoritative source, so no span was made of them.`;
-    default:
-      return `${finding.kind.replaceAll('_', ' ')}: ${ofAll} at ${where}.`;
-  }
+/** Findings that say the same of several places. */
+export interface FindingGroup {
+  text: string;
+  check: string;
+  places: CoverageFinding[];
+  traces: string[];
 }
+
+const FINDINGS: Record<string, string> = {
+  misses_without_backend: 'Sampled misses without a span from the back end',
+  derived_ids: 'Records without ids of the edge function: theirs are derived from the request id',
+  unplaced: 'Records left out, because nothing in them tells which trace they belong to',
+  late: 'Records that came late',
+  all_secondary: 'Records of a log that is not the authoritative source: no span was made of them',
+};
+
+/** What a kind of finding says; of one that is not known, what can be said. */
+export function findingText(kind: string): string {
+  return Object.hasOwn(FINDINGS, kind) ? FINDINGS[kind] : kind.replaceAll('_', ' ');
+}
+
+/** Findings of one kind with the same advice together, in the order of the most urgent of them. */
+export function groupFindings(findings: CoverageFinding[]): FindingGroup[] {
+  const groups = new Map<string, FindingGroup>();
+  for (const finding of findings) {
+    const key = `${finding.kind} ${finding.check}`;
+    const group = groups.get(key) ?? { text: findingText(finding.kind), check: finding.check, places: [], traces: [] };
+    groups.set(key, group);
+    group.places.push(finding);
+    group.traces.push(...finding.traces);
+  }
+  return [...groups.values()].map((group) => ({ ...group, traces: [...new Set(group.traces)].slice(0, MOST_EXAMPLES) }));
+}
+
+const MOST_EXAMPLES = 5;
 
 /** What the traces of a stretch of time are asked for. */
 export type Wanted = 'all' | 'errors' | 'misses' | 'derived' | 'kept';

@@ -48,11 +48,12 @@ export const edgeTests = [
     const page = await openEdge(context);
     const findings = page.getByRole('region', { name: 'Findings' }).getByRole('listitem');
     assert.equal(await findings.count(), 3);
-    assert.match(await findings.nth(0).innerText(), new RegExp(`[\\d,]+ of [\\d,]+ sampled misses at /api/\\* of ${SHOP} have no span from the back end`));
-    assert.match(await findings.nth(0).innerText(), /First thing to check: does the origin request policy/);
+    assert.match(await findings.nth(0).innerText(), new RegExp(`^Sampled misses without a span from the back end: [\\d,]+ of [\\d,]+ at /api/\\* of ${SHOP}`));
+    assert.match(await findings.nth(0).innerText(), /First let traceparent and tracestate through .* For example [0-9a-f]{8}…, [0-9a-f]{8}…$/);
+    assert.match(await findings.nth(1).innerText(), new RegExp(`derived from the request id: [\\d,]+ of [\\d,]+ at ${DOCS} · [\\d,]+ of [\\d,]+ at /<img .* of ${DOCS}`), 'places with the same advice are together');
     await page.getByRole('button', { name: 'Show 1 more' }).click();
-    assert.match(await findings.nth(3).innerText(), /were left out: nothing in them tells which trace was continued/);
-    await findings.nth(1).getByRole('link', { name: 'Show its charts' }).click();
+    assert.match(await findings.nth(3).innerText(), /Records left out, because nothing in them tells which trace they belong to/);
+    await findings.nth(1).getByRole('link', { name: DOCS, exact: true }).click();
     await page.getByRole('heading', { name: 'behaviour not logged' }).waitFor();
     assert.equal(await param(page, 'behaviour'), '');
     await findings.nth(0).getByRole('link', { name: `Example trace ${context.traces.failing.id}` }).click();
@@ -145,6 +146,9 @@ export const edgeTests = [
     await page.goto(`${url}/edge${year(2003)}`);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Ask again' }).waitFor();
+    await page.goto(`${url}/edge?range=all`);
+    await rows(page).first().waitFor();
+    await page.getByText('steps of 1 h').waitFor();
     await page.goto(`${url}/edge?range=3d`);
     await page.getByText('Incomplete: Records from before Tuesday').waitFor();
     await page.goto(`${url}/edge?distribution=gone.example.com`);

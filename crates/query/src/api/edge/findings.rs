@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rootspan_analytics::coverage::Key;
+use rootspan_analytics::coverage::{Counts, Key};
 use rootspan_model::ids::TraceId;
 use rootspan_store::coverage::{CoverageAnswer, StepCoverage};
 
@@ -63,7 +63,7 @@ fn find_in(key: &Key, sum: &StepCoverage, traces: &[TraceId], patience: Duration
                      in the log's fields, with x-edge-request-id and a time.";
         findings.push(finding(Kind::Unplaced, key, (counts.unplaced, counts.records()), check.to_owned()));
     }
-    if counts.derived() > 0 {
+    if counts.derived() > unseen_by_function(counts) {
         let check = "The ids of these spans follow from the request id, because their records have no data of the edge \
                      function. Attach viewer-request.js to this behaviour, and select viewer-request-log-data in the log's \
                      fields; without it a back end's spans may be in other traces.";
@@ -76,6 +76,12 @@ fn find_in(key: &Key, sum: &StepCoverage, traces: &[TraceId], patience: Duration
                      work use real-time logs, which arrive in seconds.";
         findings.push(finding(Kind::Late, key, (late, counts.delay.count()), check.to_owned()));
     }
+}
+
+/// Records that an attached function may not have seen: a redirect to HTTPS and a request that WAF blocks end before it.
+/// A block is an error like others in the log, so all errors are taken for one.
+fn unseen_by_function(counts: &Counts) -> u64 {
+    ["Redirect", "Error"].iter().filter_map(|name| counts.result_types.get(*name)).sum()
 }
 
 fn finding(kind: Kind, key: &Key, (count, of): (u64, u64), check: String) -> EdgeFinding {

@@ -131,6 +131,9 @@ async fn what_wants_attention_is_found_and_says_what_to_check() {
         &[
             Observation { sent_to_origin: viewer, ..record(1, Fate::Sampled) },
             Observation { behaviour: "/derived/*", ..record(2, Fate::Derived) },
+            // A function that is attached does not see redirects and blocked requests.
+            Observation { behaviour: "/redirected/*", result_type: "Redirect", ..record(5, Fate::Derived) },
+            Observation { behaviour: "/blocked/*", result_type: "Error", ..record(6, Fate::Derived) },
             Observation { behaviour: "/continued/*", ..record(3, Fate::Unplaced) },
             Observation { behaviour: "/late/*", end: old, ..record(4, Fate::Sampled) },
         ],
