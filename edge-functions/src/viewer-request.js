@@ -6,8 +6,8 @@
  *
  * Plain ES5 but for the one import. It must never throw, for that would fail the viewer's request, and it must leave a
  * request that it does not understand as it is. The rules are those of crates/model; testdata/propagation/ holds the
- * vectors that both run. `rootspan edge build` replaces the settings, strips the comments, and leaves out the sections
- * between `rootspan:if` and `rootspan:end` that the settings do not need. The same file without its handler begins the
+ * vectors that both run. `rootspan edge build` replaces the settings, leaves out the sections between `rootspan:if` and
+ * `rootspan:end` that the settings do not need, and makes it small. The same file without its handler begins the
  * Lambda@Edge functions (lambda-edge.js).
  *
  * CloudFront allows one function per event. A distribution that has one already takes viewer-request.module.js, which has
@@ -27,8 +27,10 @@
  *   `xray` is the X-Amzn-Trace-Id whose other fields are sent on.
  */
 // rootspan:if standalone
+// rootspan:if custom-data
 import cf from 'cloudfront';
 
+// rootspan:end
 // rootspan:end
 // rootspan:if cloudfront
 var crypto = require('crypto');
@@ -42,11 +44,17 @@ var SETTINGS = {"rules":[{"pattern":"*","threshold":"0","trust":"restart","bagga
 /** Headers of other propagators: a stale one beside ours would send the origin's spans into another trace. */
 var FOREIGN = ['b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags', 'x-amzn-trace-id'];
 
+// rootspan:if incoming
 var TRACESTATE_MAX_MEMBERS = 32;
 var TRACESTATE_MAX_CHARS = 512;
 var TRACESTATE_LARGE_MEMBER_CHARS = 128;
-var OT_VALUE_MAX_CHARS = 256;
+// rootspan:if propagators
 var XRAY_MAX_CHARS = 512;
+// rootspan:end
+// rootspan:end
+// rootspan:if continue
+var OT_VALUE_MAX_CHARS = 256;
+// rootspan:end
 
 // rootspan:if standalone
 /**
@@ -65,9 +73,11 @@ function handler(event) {
  */
 function log(text) {
     try {
+        // rootspan:if custom-data
         if (text !== '' && SETTINGS.via !== 'console') {
             cf.logCustomData(text);
         }
+        // rootspan:end
         // rootspan:if console
         if (text !== '' && SETTINGS.via && SETTINGS.via !== 'custom-data') {
             console.log(text);
@@ -113,10 +123,15 @@ function decide(uri, headers, requestId) {
     var spanId = hash.slice(32, 48);
     var rule = ruleFor(typeof uri === 'string' ? uri : '');
     var incoming = parseTraceparent(single(headers, 'traceparent'));
-    var forced = isForced(headers);
+    var forced = false;
+    // rootspan:if force
+    forced = isForced(headers);
+    // rootspan:end
+    // rootspan:if continue
     if (incoming && (rule.trust === 'continue' || knowsSecret(headers))) {
         return continueTrace(incoming, spanId, headers, rule, forced);
     }
+    // rootspan:end
     var traceId = hash.slice(0, 32);
     var threshold = forced ? '0' : rule.threshold;
     var sampled = keeps(threshold, traceId.slice(18));
@@ -130,6 +145,7 @@ function decide(uri, headers, requestId) {
     };
 }
 
+// rootspan:if continue
 /**
  * The trace goes on under our span; the sender's decision holds unless sampling is forced.
  * @param {Context} incoming
@@ -160,6 +176,7 @@ function continueTrace(incoming, spanId, headers, rule, forced) {
         xray: single(headers, 'x-amzn-trace-id')
     };
 }
+// rootspan:end
 
 /**
  * @param {Decision} decision
@@ -178,12 +195,16 @@ function apply(decision, headers) {
     for (var i = 0; i < FOREIGN.length; i++) {
         delete headers[FOREIGN[i]];
     }
+    // rootspan:if secret
     if (SETTINGS.secret) {
         delete headers[SETTINGS.secret.header];
     }
+    // rootspan:end
+    // rootspan:if force
     if (SETTINGS.force) {
         delete headers[SETTINGS.force.header];
     }
+    // rootspan:end
     // rootspan:if propagators
     propagate(decision, headers);
     // rootspan:end
@@ -209,10 +230,14 @@ function propagate(decision, headers) {
     }
     if (names.indexOf('xray') >= 0) {
         var value = 'Root=1-' + trace.slice(0, 8) + '-' + trace.slice(8) + ';Parent=' + span + ';Sampled=' + sampled;
-        headers['x-amzn-trace-id'] = { value: value + otherFields(decision.xray, XRAY_MAX_CHARS - value.length) };
+        // rootspan:if incoming
+        value += otherFields(decision.xray, XRAY_MAX_CHARS - value.length);
+        // rootspan:end
+        headers['x-amzn-trace-id'] = { value: value };
     }
 }
 
+// rootspan:if incoming
 /**
  * The fields of an X-Amzn-Trace-Id that are not ours; not `Self`, which names the hop before.
  * @param {string} received
@@ -230,6 +255,7 @@ function otherFields(received, room) {
     }
     return others;
 }
+// rootspan:end
 // rootspan:end
 
 /**
@@ -251,14 +277,17 @@ function payload(traceparent, parent, th, rv, link) {
 function ruleFor(uri) {
     var rules = SETTINGS.rules;
     var last = rules.length - 1;
+    // rootspan:if paths
     for (var i = 0; i < last; i++) {
         if (matches(rules[i].pattern, uri)) {
             return rules[i];
         }
     }
+    // rootspan:end
     return rules[last];
 }
 
+// rootspan:if paths
 /**
  * CloudFront's path patterns: `*` is any characters, `?` exactly one. Goes back to the last star only, so that no
  * pattern takes more than length × length steps.
@@ -286,23 +315,28 @@ function matches(pattern, uri) {
     }
     return p === pattern.length;
 }
+// rootspan:end
 
+// rootspan:if continue
 /** @param {Headers} headers */
 function knowsSecret(headers) {
-    if (!SETTINGS.secret) {
-        return false;
+    // rootspan:if secret
+    if (SETTINGS.secret) {
+        var given = single(headers, SETTINGS.secret.header);
+        return given !== '' && sha256(given) === SETTINGS.secret.sha256;
     }
-    var given = single(headers, SETTINGS.secret.header);
-    return given !== '' && sha256(given) === SETTINGS.secret.sha256;
+    // rootspan:end
+    return false;
 }
+// rootspan:end
 
+// rootspan:if force
 /**
  * Whether the request asks to be sampled and may: `<expires>.<HMAC>`, the time in Unix seconds, the HMAC-SHA-256 of that text
  * in hexadecimal. Who has seen one can use it until then.
  * @param {Headers} headers
  */
 function isForced(headers) {
-    // rootspan:if force
     if (SETTINGS.force) {
         var match = /^([0-9]{10})\.([0-9a-f]{64})$/.exec(single(headers, SETTINGS.force.header));
         if (match && Number(match[1]) * 1000 > Date.now()) {
@@ -314,9 +348,9 @@ function isForced(headers) {
             return difference === 0;
         }
     }
-    // rootspan:end
     return false;
 }
+// rootspan:end
 
 /**
  * W3C Trace Context level 2, section 3.2.
@@ -334,6 +368,7 @@ function parseTraceparent(header) {
     return { traceId: match[2], spanId: match[3], flags: parseInt(match[4], 16) };
 }
 
+// rootspan:if incoming
 /**
  * W3C Trace Context level 2, section 3.3. The members as they are printed, or null if a rule is broken.
  * @param {Array<string>} headers
@@ -358,7 +393,9 @@ function parseTracestate(headers) {
     }
     return members;
 }
+// rootspan:end
 
+// rootspan:if continue
 /**
  * Takes OpenTelemetry's member out of the list.
  * @param {Array<string>} members
@@ -402,7 +439,9 @@ function printOt(ot) {
     var parts = (ot.th === '' ? [] : ['th:' + ot.th]).concat(ot.rv === '' ? [] : ['rv:' + ot.rv], ot.other);
     return parts.join(';');
 }
+// rootspan:end
 
+// rootspan:if incoming
 /**
  * At most 512 characters: members longer than 128 go first, then the last ones; `ot` stays.
  * @param {Array<string>} members
@@ -419,6 +458,7 @@ function printTracestate(members) {
     }
     return members.join(',');
 }
+// rootspan:end
 
 /**
  * The sampling decision. Thresholds and random values have 56 bits, more than a number holds exactly: as digits of the
@@ -473,6 +513,7 @@ function isObject(value) {
     return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+// rootspan:if incoming
 /**
  * Without spaces and tabs at the ends; a loop, since a pattern would be quadratic on hostile input.
  * @param {string} text
@@ -487,3 +528,4 @@ function trim(text) {
     }
     return text.slice(start, end);
 }
+// rootspan:end

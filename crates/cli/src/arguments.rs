@@ -255,6 +255,9 @@ pub(crate) struct EdgeBuildArguments {
     /// Folder to write to
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Keep names and lines as in the source; without it the functions are minified, with a source map beside each
+    #[arg(long)]
+    pub(crate) readable: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rootspan_edge::build::{self, viewer_request};
+use rootspan_edge::build::{self, BuiltFunction, Form, viewer_request};
 use rootspan_edge::emulator::{
     Behavior, Bucket, CachePolicy, Config, Delivery, Destination, Emulator, ErrorPage, EventType, Function, Functions,
     LogForm, Mishaps, OriginRequestPolicy, Packing, Runtime, Selection, ViewerProtocol, WafRule, file, trial,
@@ -41,17 +41,52 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
     };
     let out = &arguments.out;
     std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    for function in build::all(&settings)? {
-        let path = out.join(function.file_name);
-        std::fs::write(&path, &function.code).with_context(|| format!("cannot write {}", path.display()))?;
+    let form = if arguments.readable { Form::Readable } else { Form::Minified };
+    let write = |name: &str, text: &str| {
+        let path = out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        anyhow::Ok(path)
+    };
+    for function in build::written(&settings, form)? {
+        let path = write(function.file_name, &function.code)?;
+        let map = format!("{}.map", function.file_name);
+        match &function.source_map {
+            Some(text) => write(&map, text).map(drop)?,
+            // One of an earlier build would lead to wrong places.
+            None => remove(&out.join(map))?,
+        }
         say!("{}  {} bytes  sha256 {}", path.display(), function.code.len(), function.sha256);
+        say!("    {}", attachment(&function));
     }
-    say!(
-        "each file is named for the event it is attached to: .js for CloudFront Functions (runtime cloudfront-js-2.0),"
-    );
-    say!(".mjs for Lambda@Edge (Node.js 22); viewer-request.js is all that most distributions need");
+    say!("viewer-request.js is all that most distributions need; a behaviour takes either it or viewer-request.mjs");
     say!("let traceparent and tracestate through to the origin by an origin request policy");
+    say!("the SHA-256 is of the code that `aws cloudfront get-function` gives back");
     Ok(ExitCode::SUCCESS)
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What is done with a function.
+fn attachment(function: &BuiltFunction) -> String {
+    let runtime = function.runtime.name();
+    let (event, rest) = function.file_name.split_once('.').unwrap_or((function.file_name, ""));
+    match (function.runtime, rest.starts_with("module")) {
+        (build::Runtime::CloudFront, false) => format!("CloudFront Functions ({runtime}): attach to {event}"),
+        (build::Runtime::CloudFront, true) => {
+            format!(
+                "CloudFront Functions ({runtime}): paste into a {event} function of your own, which calls rootspan(event)"
+            )
+        }
+        (build::Runtime::Lambda, false) => format!("Lambda@Edge ({runtime}): attach to {event}"),
+        (build::Runtime::Lambda, true) => format!("Lambda@Edge ({runtime}): import into functions of your own"),
+    }
 }
 
 /// Runs a local CloudFront until it is told to stop.

@@ -1,9 +1,9 @@
 //! `rootspan edge build`: the functions' sources with the settings baked in.
 //!
 //! Neither CloudFront Functions nor Lambda@Edge have an environment, so what they must know is part of their code. The
-//! sources in `edge-functions/src/` are JavaScript with default settings between two marker lines; here those are
-//! replaced, sections left out that the settings do not need, comments and indentation dropped, and the result checked
-//! against CloudFront's limits. Same settings, same bytes.
+//! sources in `edge-functions/src/` are JavaScript with default settings between two marker lines. Building is four steps,
+//! each of text to text: [`sections`] leaves out what the settings do not need, [`lint`] refuses what the runtime does not
+//! have, [`minify`] makes it small, [`source_map`] says where everything came from. Same settings, same bytes.
 
 use std::fmt::Write as _;
 
@@ -11,9 +11,16 @@ use rootspan_model::limits::EDGE_FUNCTION_MAX_BYTES;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::settings::{Baggage, IdsVia, Propagator, Settings, Trust};
+use crate::settings::{IdsVia, Settings, Trust};
 
-mod strip;
+mod bake;
+mod lint;
+mod minify;
+mod sections;
+mod source_map;
+mod tokens;
+
+pub use lint::Runtime;
 
 /// The source of the viewer-request function.
 const VIEWER_REQUEST: &str = include_str!("../../../../edge-functions/src/viewer-request.js");
@@ -25,30 +32,27 @@ const VIEWER_RESPONSE: &str = include_str!("../../../../edge-functions/src/viewe
 const LAMBDA_EDGE: &str = include_str!("../../../../edge-functions/src/lambda-edge.js");
 
 /// The lines around the settings of Lambda@Edge functions.
-const LAMBDA_BEGIN: &str = "// rootspan:lambda:begin\n";
-const LAMBDA_END: &str = "// rootspan:lambda:end\n";
+const LAMBDA_MARKERS: [&str; 2] = ["// rootspan:lambda:begin\n", "// rootspan:lambda:end\n"];
 
 /// The lines around the settings in the source.
-const SETTINGS_BEGIN: &str = "// rootspan:settings:begin\n";
-const SETTINGS_END: &str = "// rootspan:settings:end\n";
+const SETTINGS_MARKERS: [&str; 2] = ["// rootspan:settings:begin\n", "// rootspan:settings:end\n"];
 
-/// Names that CloudFront's runtime does not have or forbids: the code must not need them.
-const FORBIDDEN_NAMES: [&str; 14] = [
-    "Function",
-    "WebAssembly",
-    "XMLHttpRequest",
-    "async",
-    "await",
-    "class",
-    "eval",
-    "export",
-    "fetch",
-    "globalThis",
-    "process",
-    "setImmediate",
-    "setInterval",
-    "setTimeout",
-];
+/// What stands around the module for CloudFront Functions: it is pasted into a file that has names of its own.
+const MODULE_BEGIN: &str = "var rootspan = (function () {\n";
+const MODULE_END: &str = "return rootspan;\n})();\n";
+
+/// Names that stay: what CloudFront and callers look for, and the settings, so that deployed code says what it was built with.
+const KEPT_NAMES: [&str; 5] = ["LAMBDA", "SETTINGS", "cf", "handler", "rootspan"];
+
+/// How a function is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Small, with a source map beside it.
+    #[default]
+    Minified,
+    /// Names and lines as in the source, without its comments.
+    Readable,
+}
 
 /// A function, ready to be pasted or uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +60,14 @@ pub struct BuiltFunction {
     /// What the file is called, after what it is attached to: `viewer-request.js` for CloudFront Functions,
     /// `origin-request.mjs` for Lambda@Edge, `….module.…` to be called by a function that exists already.
     pub file_name: &'static str,
+    /// What runs it.
+    pub runtime: Runtime,
     /// The code.
     pub code: String,
     /// SHA-256 of the code in hexadecimal digits, to recognise what is deployed.
     pub sha256: String,
+    /// Leads from the code to the source with its comments and settings, which is part of the map.
+    pub source_map: Option<String>,
 }
 
 /// Why no function could be made.
@@ -73,23 +81,34 @@ pub enum BuildError {
         /// Its size.
         bytes: usize,
     },
-    /// The source uses what CloudFront does not have.
-    #[error("the function uses {name}, which CloudFront Functions do not have")]
+    /// The source uses what the runtime does not have.
+    #[error("{file_name}: {problem}")]
     Forbidden {
-        /// The first such name.
-        name: &'static str,
+        /// The function.
+        file_name: &'static str,
+        /// What, and where.
+        problem: String,
     },
 }
 
-/// Builds all functions that the settings allow for: a distribution attaches some of them.
+/// Builds all functions that the settings allow for, minified: a distribution attaches some of them.
 ///
 /// # Errors
 ///
 /// If one of them breaks a limit of CloudFront.
 pub fn all(settings: &Settings) -> Result<Vec<BuiltFunction>, BuildError> {
-    let mut functions = vec![viewer_request(settings)?, viewer_request_module(settings)?];
+    written(settings, Form::Minified)
+}
+
+/// The same in either form.
+///
+/// # Errors
+///
+/// If one of them breaks a limit of CloudFront.
+pub fn written(settings: &Settings, form: Form) -> Result<Vec<BuiltFunction>, BuildError> {
+    let mut functions = vec![cloudfront_viewer_request(settings, form)?, viewer_request_module(settings, form)?];
     if settings.options.server_timing || settings.options.trace_id_header.is_some() {
-        functions.push(viewer_response(settings)?);
+        functions.push(viewer_response(settings, form)?);
     }
     let handlers = [
         ("viewer-request.mjs", "export { handleViewerRequest as handler };\n"),
@@ -97,7 +116,9 @@ pub fn all(settings: &Settings) -> Result<Vec<BuiltFunction>, BuildError> {
         ("origin-response.mjs", "export { handleOriginResponse as handler };\n"),
         ("lambda-edge.module.mjs", ""),
     ];
-    functions.extend(handlers.map(|(file_name, export)| lambda_edge(settings, file_name, export)));
+    for (file_name, export) in handlers {
+        functions.push(lambda_edge(settings, form, file_name, export)?);
+    }
     Ok(functions)
 }
 
@@ -107,50 +128,67 @@ pub fn all(settings: &Settings) -> Result<Vec<BuiltFunction>, BuildError> {
 ///
 /// If the code breaks a limit of CloudFront.
 pub fn viewer_request(settings: &Settings) -> Result<BuiltFunction, BuildError> {
-    cloudfront_function("viewer-request.js", &rules(settings, &[]))
+    cloudfront_viewer_request(settings, Form::Minified)
+}
+
+fn cloudfront_viewer_request(settings: &Settings, form: Form) -> Result<BuiltFunction, BuildError> {
+    let source = rules(settings, &dispensable(settings, Runtime::CloudFront, &[]));
+    finished("viewer-request.js", Runtime::CloudFront, form, &source)
 }
 
 /// The same without a handler: `rootspan(event)` returns what the calling function is to log.
-fn viewer_request_module(settings: &Settings) -> Result<BuiltFunction, BuildError> {
-    cloudfront_function("viewer-request.module.js", &rules(settings, &["standalone"]))
+fn viewer_request_module(settings: &Settings, form: Form) -> Result<BuiltFunction, BuildError> {
+    let source = rules(settings, &dispensable(settings, Runtime::CloudFront, &["standalone"]));
+    let source = format!("{MODULE_BEGIN}{source}{MODULE_END}");
+    finished("viewer-request.module.js", Runtime::CloudFront, form, &source)
 }
 
-fn viewer_response(settings: &Settings) -> Result<BuiltFunction, BuildError> {
+fn viewer_response(settings: &Settings, form: Form) -> Result<BuiltFunction, BuildError> {
     let header = settings.options.trace_id_header.as_deref().unwrap_or_default();
     let baked = json!({"respond": {"serverTiming": settings.options.server_timing, "header": header}});
-    let source = replaced(VIEWER_RESPONSE, [SETTINGS_BEGIN, SETTINGS_END], &format!("var SETTINGS = {baked};\n"));
-    cloudfront_function("viewer-response.js", &source)
+    let source = replaced(VIEWER_RESPONSE, SETTINGS_MARKERS, &bake::variable("SETTINGS", &baked));
+    finished("viewer-response.js", Runtime::CloudFront, form, &source)
 }
 
-/// Lambda@Edge's limit is a megabyte packed: nothing here comes near it.
-fn lambda_edge(settings: &Settings, file_name: &'static str, export: &str) -> BuiltFunction {
-    let mut baked = json!({"service": settings.options.service_name});
-    if let Some(export) = &settings.options.export {
-        baked["export"] = json!({"url": export.endpoint, "token": export.token, "budgetMillis": export.budget_millis});
-    }
-    let lambda = format!("var LAMBDA = {baked};\n");
-    let adapter = replaced(LAMBDA_EDGE, [LAMBDA_BEGIN, LAMBDA_END], &lambda);
+fn lambda_edge(
+    settings: &Settings,
+    form: Form,
+    file_name: &'static str,
+    export: &str,
+) -> Result<BuiltFunction, BuildError> {
+    let lambda = bake::variable("LAMBDA", &bake::lambda(settings));
+    let adapter = replaced(LAMBDA_EDGE, LAMBDA_MARKERS, &lambda);
     let adapter =
         adapter.replace("var VERSION = '0.0.0';", concat!("var VERSION = '", env!("CARGO_PKG_VERSION"), "';"));
-    let source = format!("{}{adapter}{export}", rules(settings, &["standalone", "cloudfront"]));
-    finished(file_name, "Node.js 22", &source)
+    let left_out = dispensable(settings, Runtime::Lambda, &["standalone", "cloudfront"]);
+    let source = format!("{}{adapter}{export}", rules(settings, &left_out));
+    finished(file_name, Runtime::Lambda, form, &source)
 }
 
-/// The source of the viewer-request function with its settings, without what they do not need and without `left_out`.
-fn rules(settings: &Settings, left_out: &[&str]) -> String {
+/// The sections of the viewer-request function that these settings do not need, beside `others`.
+fn dispensable(settings: &Settings, runtime: Runtime, others: &[&'static str]) -> Vec<&'static str> {
     let options = &settings.options;
-    let mut left_out = left_out.to_vec();
-    if options.ids_via == IdsVia::CustomData {
-        left_out.push("console");
-    }
-    if options.propagators.is_empty() {
-        left_out.push("propagators");
-    }
-    if options.force_sampling.is_none() {
-        left_out.push("force");
-    }
-    let baked = format!("var SETTINGS = {};\n", baked(settings));
-    strip::without_sections(&replaced(VIEWER_REQUEST, [SETTINGS_BEGIN, SETTINGS_END], &baked), &left_out)
+    let continues =
+        settings.continue_secret.is_some() || settings.rules.iter().any(|rule| rule.trust == Trust::Continue);
+    let is_dispensable = [
+        ("console", options.ids_via == IdsVia::CustomData),
+        ("custom-data", options.ids_via == IdsVia::Console),
+        ("propagators", options.propagators.is_empty()),
+        ("force", options.force_sampling.is_none()),
+        ("secret", settings.continue_secret.is_none()),
+        ("continue", !continues),
+        // Lambda@Edge's origin functions go on with what viewer-request sent, whatever becomes of viewers' contexts.
+        ("incoming", !continues && runtime == Runtime::CloudFront),
+        ("paths", settings.rules.len() == 1),
+    ];
+    let names = is_dispensable.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
+    names.chain(others.iter().copied()).collect()
+}
+
+/// The source of the viewer-request function with its settings, without `left_out`.
+fn rules(settings: &Settings, left_out: &[&str]) -> String {
+    let baked = bake::variable("SETTINGS", &bake::rules(settings));
+    sections::without_sections(&replaced(VIEWER_REQUEST, SETTINGS_MARKERS, &baked), left_out)
 }
 
 /// The source with something else between two marker lines.
@@ -160,59 +198,34 @@ fn replaced(source: &str, markers: [&str; 2], with: &str) -> String {
     format!("{before}{with}{after}")
 }
 
-fn cloudfront_function(file_name: &'static str, source: &str) -> Result<BuiltFunction, BuildError> {
-    let function = finished(file_name, "cloudfront-js-2.0", source);
-    let code = &function.code;
-    if code.len() > EDGE_FUNCTION_MAX_BYTES {
+fn finished(file_name: &'static str, runtime: Runtime, form: Form, source: &str) -> Result<BuiltFunction, BuildError> {
+    let forbidden = |problem| BuildError::Forbidden { file_name, problem };
+    lint::check(source, runtime).map_err(forbidden)?;
+    let (name, _) = file_name.split_once('.').expect("file names have an extension");
+    let first_line = format!("// rootspan {} {name}, {}\n", env!("CARGO_PKG_VERSION"), runtime.name());
+    let (code, source_map) = match form {
+        Form::Readable => (format!("{first_line}{}", sections::without_comments(source)), None),
+        Form::Minified => {
+            let mut minified = minify::minified(&first_line, source, &KEPT_NAMES)
+                .map_err(|line| forbidden(format!("line {line} is no JavaScript")))?;
+            if runtime == Runtime::Lambda {
+                // Node looks for it under --enable-source-maps. Nothing in CloudFront Functions would, and bytes are dear.
+                writeln!(minified.code, "//# sourceMappingURL={file_name}.map")
+                    .expect("writing to a string does not fail");
+            }
+            let source_name = file_name.replace(".", ".source.");
+            let map = source_map::json(file_name, &source_name, source, &minified.mappings);
+            (minified.code, Some(map))
+        }
+    };
+    if runtime == Runtime::CloudFront && code.len() > EDGE_FUNCTION_MAX_BYTES {
         return Err(BuildError::TooLarge { bytes: code.len() });
     }
-    if let Some(name) = strip::names(code).find_map(|name| FORBIDDEN_NAMES.into_iter().find(|known| *known == name)) {
-        return Err(BuildError::Forbidden { name });
-    }
-    Ok(function)
-}
-
-fn finished(file_name: &'static str, runtime: &str, source: &str) -> BuiltFunction {
-    let (name, _) = file_name.split_once('.').expect("file names have an extension");
-    let mut code = format!("// rootspan {} {name}, {runtime}\n", env!("CARGO_PKG_VERSION"));
-    code.push_str(&strip::comments_and_indentation(source));
     let mut sha256 = String::with_capacity(64);
     for byte in Sha256::digest(code.as_bytes()) {
         write!(sha256, "{byte:02x}").expect("writing to a string does not fail");
     }
-    BuiltFunction { file_name, code, sha256 }
-}
-
-/// The settings as the function reads them.
-fn baked(settings: &Settings) -> serde_json::Value {
-    let rules: Vec<_> = settings
-        .rules
-        .iter()
-        .map(|rule| {
-            json!({
-                "pattern": rule.pattern,
-                "threshold": rule.threshold.map(|threshold| threshold.to_string()).unwrap_or_default(),
-                "trust": match rule.trust { Trust::Restart => "restart", Trust::Continue => "continue" },
-                "baggage": match rule.baggage { Baggage::Strip => "strip", Baggage::Keep => "keep" },
-            })
-        })
-        .collect();
-    let secret =
-        settings.continue_secret.as_ref().map(|secret| json!({"header": secret.header, "sha256": secret.sha256}));
-    let mut baked = json!({"rules": rules, "secret": secret});
-    let options = &settings.options;
-    if !options.propagators.is_empty() {
-        baked["propagators"] = options.propagators.iter().copied().map(Propagator::name).collect();
-    }
-    match options.ids_via {
-        IdsVia::CustomData => {}
-        IdsVia::Console => baked["via"] = "console".into(),
-        IdsVia::Both => baked["via"] = "both".into(),
-    }
-    if let Some(force) = &options.force_sampling {
-        baked["force"] = json!({"header": force.header, "key": force.key});
-    }
-    baked
+    Ok(BuiltFunction { file_name, runtime, code, sha256, source_map })
 }
 
 #[cfg(test)]
