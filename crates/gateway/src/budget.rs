@@ -136,6 +136,11 @@ impl PaidBuffer {
         Ok(())
     }
 
+    /// Leaves the first `length` bytes; what they take stays.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.buffer.truncate(length);
+    }
+
     /// The bytes, to be written.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer

@@ -18,6 +18,7 @@ mod context;
 pub mod exporters;
 pub mod extensions;
 mod files;
+pub mod follow;
 pub mod fuzzing;
 pub mod ledger;
 pub mod net;

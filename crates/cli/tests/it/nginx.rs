@@ -100,9 +100,10 @@ fn upstream() -> (u16, Receiver<Vec<String>>) {
 fn gateway(folder: &Path, receiver: &str) -> Process {
     let config = folder.join("rootspan.yaml");
     let text = format!(
-        "receivers:\n  nginxlog: {{{receiver}, position_file: '{0}/positions.json', poll_interval: 20ms}}\n\
+        "receivers:\n  nginxlog: {{{receiver}, storage: file_storage, poll_interval: 20ms}}\n\
          exporters:\n  store: {{directory: '{0}/data'}}\nextensions:\n  health_check: {{endpoint: '127.0.0.1:0'}}\n\
-         \x20 ui: {{endpoint: '127.0.0.1:0'}}\nservice:\n  extensions: [health_check, ui]\n\
+         \x20 ui: {{endpoint: '127.0.0.1:0'}}\n  file_storage: {{directory: '{0}/storage'}}\n\
+         service:\n  extensions: [health_check, ui, file_storage]\n\
          \x20 telemetry: {{metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{port: 0}}}}}}}}]}}}}\n\
          \x20 pipelines:\n    traces: {{receivers: [nginxlog], exporters: [store]}}\n",
         folder.display()

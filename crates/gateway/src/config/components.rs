@@ -68,7 +68,8 @@ impl Receiver {
     pub(crate) const fn storage(&self) -> Option<&ExtensionReference> {
         match self {
             Self::OtlpJsonFile(config) => config.storage.as_ref(),
-            Self::Otlp(_) | Self::CloudFront(_) | Self::NginxLog(_) => None,
+            Self::NginxLog(config) => config.storage.as_ref(),
+            Self::Otlp(_) | Self::CloudFront(_) => None,
         }
     }
 }
@@ -163,8 +164,9 @@ impl Receiver {
                 let http = config.protocols.http.iter().filter_map(|http| http.auth.as_ref());
                 grpc.chain(http).map(|auth| auth.extension()).collect()
             }
-            Self::OtlpJsonFile(config) => config.storage.iter().map(|storage| &storage.id).collect(),
-            Self::CloudFront(_) | Self::NginxLog(_) => Vec::new(),
+            Self::OtlpJsonFile(_) | Self::CloudFront(_) | Self::NginxLog(_) => {
+                self.storage().map(|storage| &storage.id).into_iter().collect()
+            }
         }
     }
 }

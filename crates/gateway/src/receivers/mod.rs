@@ -5,4 +5,3 @@ pub mod cloudfront;
 pub mod nginxlog;
 pub mod otlp;
 pub mod otlpjsonfile;
-mod start_at;

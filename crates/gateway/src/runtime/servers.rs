@@ -87,14 +87,14 @@ impl BoundReceiver {
         hand_over: &HandOver,
     ) -> Result<Self, StartError> {
         let id = planned.id.to_string();
+        let storage = outlets::storage_of(plan, planned.config.storage());
+        let storage = storage.map(|storage| storage.folder_of_receiver(&id));
         match &planned.config {
             Receiver::Otlp(config) => Ok(Self::Otlp(otlp::bind(&id, config, authenticators, hand_over).await?)),
             Receiver::CloudFront(config) => Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over).await?)),
-            Receiver::NginxLog(config) => Ok(Self::NginxLog(nginxlog::bind(&id, config).await?)),
+            Receiver::NginxLog(config) => Ok(Self::NginxLog(nginxlog::bind(&id, config, storage).await?)),
             Receiver::OtlpJsonFile(config) => {
-                let storage = outlets::storage_of(plan, config.storage.as_ref());
-                let storage = storage.map(|storage| storage.folder_of_receiver(&id));
-                let opened = otlpjsonfile::open(config, storage);
+                let opened = otlpjsonfile::open(&id, config, storage);
                 opened.map(Self::OtlpJsonFile).map_err(|reason| StartError::Places { id, reason })
             }
         }
@@ -139,7 +139,7 @@ impl BoundReceiver {
                 (tasks, Some((Metric::CloudFrontRecords, counts)))
             }
             Self::NginxLog(bound) => {
-                let (tasks, counts) = bound.start(&traces(), &stop);
+                let (tasks, counts) = bound.start(&id, &traces(), &stop, Arc::clone(&environment.clock));
                 (tasks, Some((Metric::NginxLogLines, counts)))
             }
         };

@@ -15,8 +15,12 @@ fn line(number: u64) -> String {
 }
 
 fn config(receiver: &str) -> String {
+    config_with(receiver, "extensions:\nservice:\n")
+}
+
+fn config_with(receiver: &str, extensions_and_service: &str) -> String {
     format!(
-        "receivers:\n  nginxlog: {{{receiver}}}\nexporters:\n  debug: {{verbosity: normal}}\nservice:\n\
+        "receivers:\n  nginxlog: {{{receiver}}}\nexporters:\n  debug: {{verbosity: normal}}\n{extensions_and_service}\
          \x20 telemetry: {{metrics: {{address: '127.0.0.1:0'}}}}\n\
          \x20 pipelines:\n    traces: {{receivers: [nginxlog], exporters: [debug]}}\n"
     )
@@ -37,15 +41,19 @@ async fn printed(started: &Started, spans: usize) -> String {
 #[tokio::test]
 async fn a_file_is_followed_and_a_restart_goes_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (log, positions) = (folder.path().join("access.log"), folder.path().join("positions.json"));
-    let receiver =
-        format!("include: ['{}'], position_file: '{}', poll_interval: 10ms", log.display(), positions.display());
+    let log = folder.path().join("access.log");
+    let receiver = format!("include: ['{}'], storage: file_storage, poll_interval: 10ms", log.display());
+    let extensions = format!(
+        "extensions: {{file_storage: {{directory: '{}'}}}}\nservice:\n  extensions: [file_storage]\n",
+        folder.path().join("storage").display()
+    );
+    let config = config_with(&receiver, &extensions);
     let append = |text: &str| {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("the folder is ours");
         file.write_all(text.as_bytes()).expect("there is room");
     };
     append(&format!("{}\nno request\n", line(1)));
-    let started = start_with(&config(&receiver)).await;
+    let started = start_with(&config).await;
     let text = printed(&started, 1).await;
     assert!(text.contains(&format!("nginx GET {TRACE} 0000000000000001 server")), "{text}");
     append(&format!("{}\n", line(2)));
@@ -63,7 +71,7 @@ async fn a_file_is_followed_and_a_restart_goes_on() {
     assert_eq!(started.ledger().receivers[0].accepted, 2);
     started.finish().await;
     append(&format!("{}\n", line(3)));
-    let started = start_with(&config(&receiver)).await;
+    let started = start_with(&config).await;
     let text = printed(&started, 1).await;
     assert!(text.contains("0000000000000003") && !text.contains("0000000000000002"), "{text}");
     started.finish().await;

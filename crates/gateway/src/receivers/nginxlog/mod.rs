@@ -5,6 +5,8 @@
 //! receivers:
 //!   nginxlog:
 //!     include: [/var/log/nginx/rootspan.log]
+//!     storage: file_storage
+//! extensions: {file_storage: }
 //! ```
 //!
 //! Or, where nginx cannot write files, or rootspan cannot read them:
@@ -20,23 +22,30 @@
 
 mod files;
 mod lines;
+mod logs;
 mod syslog;
-mod tail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rootspan_wire::nginx::log::Settings;
+use rootspan_wire::nginx::log::{MAX_LINE_BYTES, Settings};
 
+use crate::clock::Clock;
 use crate::config;
 use crate::config::decode::Decode;
+use crate::config::id::ExtensionReference;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
 use crate::config::values::Endpoint;
-use crate::net::listen::ListenError;
+use crate::follow;
+use crate::follow::follower::Follower;
+use crate::follow::packing::Packing;
+use crate::follow::pieces::Cutting;
+use crate::follow::start_at::StartAt;
+use crate::follow::tracker::Tracker;
 use crate::net::stop::Stop;
-use crate::receivers::start_at::StartAt;
+use crate::runtime::StartError;
 use crate::runtime::ingress::Ingress;
 use crate::tasks::{self, Task};
 use crate::telemetry::metrics::RecordCounts;
@@ -46,12 +55,15 @@ config! {
     /// The access log of an nginx without a module: each line becomes the SERVER span of a request and the CLIENT spans of
     /// its upstreams.
     pub struct NginxLogConfig {
-        /// Files to follow, also across rotation by renaming and by copying.
+        /// Files to follow, also across rotation by renaming and by copying: paths with `*`, `?`, `[a-z]`, `{a,b}` and `**`
+        /// for any number of folders.
         include: Vec<String>,
+        /// Files that are left out.
+        exclude: Vec<String> = "[]",
         /// Where to begin in a file that is met for the first time: `beginning` or `end`.
         start_at: StartAt = "beginning",
-        /// The file that remembers how far each log was read.
-        position_file: String = "./rootspan-nginxlog.json",
+        /// The extension that keeps how far every log was read, `file_storage`; without one it is forgotten at the end.
+        storage: Option<ExtensionReference>,
         /// How often to look for new lines.
         poll_interval: Duration = "200ms",
         /// Sockets that nginx's `access_log syslog:` sends to.
@@ -79,7 +91,32 @@ impl NginxLogConfig {
         if config.include.is_empty() && !has_socket {
             problems.error(&entry.position, "needs `include` (files), or `syslog` with `udp` or `unix`");
         }
+        follow::check_patterns(&config.include, &config.exclude, &entry.position, problems);
         Some(config)
+    }
+
+    /// What is followed; `None` if it is no file.
+    fn options(&self, id: &str, storage: Option<PathBuf>) -> Result<Option<follow::Options>, String> {
+        if self.include.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(follow::Options {
+            id: id.to_owned(),
+            include: follow::patterns(&self.include)?,
+            exclude: follow::patterns(&self.exclude)?,
+            exclude_older_than: Duration::ZERO,
+            from_the_end: self.start_at == StartAt::End,
+            packing: Packing::Auto,
+            flush_after: Duration::MAX,
+            cutting: Cutting {
+                piece_bytes: PIECE_BYTES,
+                piece_lines: u64::MAX,
+                line_bytes: MAX_LINE_BYTES,
+                is_whole: |_| false,
+                split: |_| 0,
+            },
+            storage,
+        }))
     }
 
     /// Where it reads, a line for each file and socket.
@@ -101,10 +138,14 @@ impl NginxLogConfig {
 pub(crate) struct Bound {
     config: NginxLogConfig,
     sockets: Vec<syslog::Socket>,
+    files: Option<Tracker>,
 }
 
-/// Makes the sockets. Files are opened later: a log that is not there yet is no mistake.
-pub(crate) async fn bind(id: &str, config: &NginxLogConfig) -> Result<Bound, ListenError> {
+/// Makes the sockets, and reads where it was. Files are opened later: a log that is not there yet is no mistake.
+pub(crate) async fn bind(id: &str, config: &NginxLogConfig, storage: Option<PathBuf>) -> Result<Bound, StartError> {
+    let places = |reason| StartError::Places { id: id.to_owned(), reason };
+    let options = config.options(id, storage).map_err(places)?;
+    let files = options.map(Tracker::new).transpose().map_err(places)?;
     let mut sockets = Vec::new();
     if let Some(syslog) = &config.syslog {
         if let Some(endpoint) = &syslog.udp {
@@ -114,7 +155,7 @@ pub(crate) async fn bind(id: &str, config: &NginxLogConfig) -> Result<Bound, Lis
             sockets.push(syslog::Socket::unix(id, path)?);
         }
     }
-    Ok(Bound { config: config.clone(), sockets })
+    Ok(Bound { config: config.clone(), sockets, files })
 }
 
 impl Bound {
@@ -124,17 +165,14 @@ impl Bound {
     }
 
     /// Starts to read. Also gives what became of the lines, for the metrics.
-    pub(crate) fn start(self, ingress: &Ingress, stop: &Stop) -> (Vec<Task>, RecordCounts) {
+    pub(crate) fn start(self, id: &str, ingress: &Ingress, stop: &Stop, clock: Clock) -> (Vec<Task>, RecordCounts) {
         let shared = Arc::new(Shared::new(ingress.clone(), self.config.settings()));
         let mut tasks = Vec::new();
-        if !self.config.include.is_empty() {
-            let logs = tail::Logs {
-                paths: self.config.include.iter().map(PathBuf::from).collect(),
-                start_at: self.config.start_at,
-                position_file: PathBuf::from(&self.config.position_file),
-                poll_interval: self.config.poll_interval.max(MIN_POLL_INTERVAL),
-            };
-            tasks.push(tasks::start("nginx log", tail::run(logs, Arc::clone(&shared), stop.clone())));
+        if let Some(files) = self.files {
+            let (budget, poll_interval) =
+                (Arc::clone(ingress.budget()), self.config.poll_interval.max(MIN_POLL_INTERVAL));
+            let follower = Follower::new(id, files, poll_interval, budget, stop.clone(), clock);
+            tasks.push(tasks::start("nginx log", logs::run(follower, Arc::clone(&shared), stop.clone())));
         }
         let ports: Vec<u16> = self.sockets.iter().filter_map(|socket| Some(socket.address()?.port())).collect();
         for socket in self.sockets {
@@ -154,6 +192,9 @@ impl Bound {
 
 /// More often than this is only work.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What is read at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -14,22 +14,16 @@
 //! refuses for now is asked again; meanwhile no more is read. A line that cannot be read is counted, said and passed over.
 //! Files are followed when they are renamed, and begun anew when they were cut.
 
-mod files;
-mod glob;
-mod packing;
-mod tracking;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rootspan_wire::otlp::json::signal_of;
+use rootspan_wire::otlp::json::{is_json, signal_of};
 use rootspan_wire::otlp::payload::Signal;
 use rootspan_wire::otlp::validate::Rejected;
 
-use crate::ack::Refusal;
 use crate::batch::Batch;
-use crate::budget::Budget;
+use crate::budget::{Budget, PaidBuffer};
 use crate::clock::Clock;
 use crate::config;
 use crate::config::decode::Decode;
@@ -37,23 +31,22 @@ use crate::config::id::ExtensionReference;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
 use crate::config::values::ByteSize;
+use crate::follow;
+use crate::follow::follower::{Delivered, Follower, MEMORY_RETRY, Next, deliver};
+use crate::follow::packing::Packing;
+use crate::follow::pieces::Cutting;
+use crate::follow::start_at::StartAt;
+use crate::follow::tracker::Tracker;
 use crate::ledger::RefusalReason;
 use crate::net::stop::Stop;
-use crate::receivers::start_at::StartAt;
 use crate::runtime::ingress::{Ingress, Ingresses, Refused};
 use crate::tasks::{self, Task};
-use files::{Content, Files, Options, Window};
-use glob::Pattern;
-use packing::Packing;
 
-/// When to look for memory again.
-const MEMORY_RETRY: Duration = Duration::from_millis(200);
-/// The longest time between two attempts at a pipeline that refuses.
-const MAX_RETRY: Duration = Duration::from_secs(30);
-/// The least between two attempts.
-const MIN_RETRY: Duration = Duration::from_millis(100);
 /// Bad lines that are said one by one; of more only the number is.
 const SAID_LINES: u64 = 20;
+/// Lines that are on their way at once, and their bytes: what waits for one acknowledgement together.
+const WINDOW_LINES: u64 = 32;
+const WINDOW_BYTES: usize = 4 << 20;
 
 config! {
     /// Files of OTLP JSON, a request a line.
@@ -83,8 +76,8 @@ config! {
         "delete_after_read", "header", "multiline", "encoding", "ordering_criteria", "acquire_fs_lock", "on_truncate"
     }
     ignored {
-        "fingerprint_size": "the first 1000 bytes tell files apart",
-        "max_concurrent_files": "1024 files are open at most, and read in turn",
+        "fingerprint_size": "the first 4096 bytes tell files apart",
+        "max_concurrent_files": "files are read in turn",
         "max_batches": "files are read in turn",
         "polls_to_archive": "the places of 1024 files that are gone are kept",
         "preserve_leading_whitespaces": "space around JSON says nothing",
@@ -107,226 +100,184 @@ impl OtlpJsonFileConfig {
         if config.include.is_empty() {
             problems.error(&entry.position, "`include` must not be empty");
         }
-        for text in config.include.iter().chain(&config.exclude) {
-            if let Err(reason) = Pattern::parse(text) {
-                problems.error(&entry.position, reason);
-            }
-        }
+        follow::check_patterns(&config.include, &config.exclude, &entry.position, problems);
         if config.poll_interval.is_zero() || config.max_log_size.0 == 0 {
             problems.error(&entry.position, "`poll_interval` and `max_log_size` must be above 0");
         }
         Some(config)
     }
 
-    fn options(&self, storage: Option<PathBuf>) -> Options {
-        let patterns = |texts: &[String]| texts.iter().filter_map(|text| Pattern::parse(text).ok()).flatten().collect();
-        Options {
-            include: patterns(&self.include),
-            exclude: patterns(&self.exclude),
+    fn options(&self, id: &str, storage: Option<PathBuf>) -> Result<follow::Options, String> {
+        Ok(follow::Options {
+            id: id.to_owned(),
+            include: follow::patterns(&self.include)?,
+            exclude: follow::patterns(&self.exclude)?,
             exclude_older_than: self.exclude_older_than,
             from_the_end: self.start_at == StartAt::End,
-            max_line_bytes: usize::try_from(self.max_log_size.0).unwrap_or(usize::MAX),
             packing: self.compression,
             flush_after: self.force_flush_period,
+            cutting: Cutting {
+                piece_bytes: WINDOW_BYTES,
+                piece_lines: WINDOW_LINES,
+                line_bytes: usize::try_from(self.max_log_size.0).unwrap_or(usize::MAX / 4),
+                is_whole: is_json,
+                split: |_| 0,
+            },
             storage,
-        }
+        })
     }
 }
 
 /// A receiver that has not started.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    files: Files,
+    files: Tracker,
     poll_interval: Duration,
     replays: bool,
 }
 
 /// Reads where it was. An error is one sentence.
-pub(crate) fn open(config: &OtlpJsonFileConfig, storage: Option<PathBuf>) -> Result<Opened, String> {
-    let files = Files::new(config.options(storage))?;
+pub(crate) fn open(id: &str, config: &OtlpJsonFileConfig, storage: Option<PathBuf>) -> Result<Opened, String> {
+    let files = Tracker::new(config.options(id, storage)?)?;
     Ok(Opened { files, poll_interval: config.poll_interval, replays: config.replay_file })
 }
 
 impl Opened {
     /// Starts to read.
     pub(crate) fn start(self, id: &str, ingresses: Ingresses, budget: Arc<Budget>, stop: Stop, clock: Clock) -> Task {
-        let Self { files, poll_interval, replays } = self;
-        let receiver = Receiver { id: id.to_owned(), files: Some(files), ingresses, budget, stop, clock, said: 0 };
-        tasks::start("otlpjsonfile", receiver.run(poll_interval, replays))
+        let follower = Follower::new(id, self.files, self.poll_interval, Arc::clone(&budget), stop.clone(), clock)
+            .replaying(self.replays);
+        let receiver = Receiver { id: id.to_owned(), follower, ingresses, budget, stop, said: 0 };
+        tasks::start("otlpjsonfile", receiver.run())
     }
 }
 
 struct Receiver {
     id: String,
-    /// Away while a thread works on them.
-    files: Option<Files>,
+    follower: Follower,
     ingresses: Ingresses,
     budget: Arc<Budget>,
     stop: Stop,
-    clock: Clock,
     /// Bad lines that were said one by one.
     said: u64,
 }
 
-/// What came of a window.
-struct Taken {
-    /// Lines from the front that need not be read again.
-    lines: usize,
-    /// When to read on; `None`: at once.
-    wait: Option<Duration>,
-}
+/// A line on its way; `None`: there is nothing to send.
+type Step = Option<(Ingress, Batch)>;
 
-/// A line on its way.
-enum Step {
-    /// There is nothing to send.
-    Pass,
-    Send(Ingress, Batch),
-}
+/// A line that could not be read now, and when to try again.
+struct NotNow(Duration);
 
 impl Receiver {
-    async fn run(mut self, poll_interval: Duration, replays: bool) {
-        // Ends without files only after a panic, which the log has.
-        while let Some(cut) = self.discover().await {
-            for path in cut {
-                tracing::info!(receiver = self.id, path, "the file was cut and is read from its beginning");
+    async fn run(mut self) {
+        while let Some(next) = self.follower.next().await {
+            if self.take(next).await.is_none() {
+                return;
             }
-            let count = self.files.as_ref().map_or(0, Files::count);
-            for index in 0..count {
-                if self.read_file(index).await.is_none() {
-                    return;
-                }
-                if self.stop.is_stopped() {
+        }
+    }
+
+    /// Sends the lines of a piece, waits until they are acknowledged, and moves on behind those that were. `None` only after a panic.
+    async fn take(&mut self, next: Next) -> Option<()> {
+        let (mut steps, mut ends, mut wait) = (Vec::new(), Vec::new(), None);
+        let mut end = next.piece.start;
+        for (number, line) in next.piece.bytes.as_ref().split_inclusive(|byte| *byte == b'\n').enumerate() {
+            match self.read(&next, number, line.trim_ascii()).await? {
+                Ok(step) => steps.push(step),
+                Err(NotNow(time)) => {
+                    wait = Some(time);
                     break;
                 }
             }
-            if replays && !self.stop.is_stopped() {
-                self.files.as_mut().map(Files::rewind);
-            }
-            if self.keep().await.is_none() || self.stop.is_stopped() {
-                return;
-            }
-            self.pause(poll_interval).await;
+            end += line.len() as u64;
+            ends.push(end);
         }
-    }
-
-    /// Waits, or until there is nothing to wait for.
-    async fn pause(&mut self, time: Duration) {
-        // Both branches are cancel-safe.
-        tokio::select! {
-            () = tokio::time::sleep(time) => {}
-            () = self.stop.stopped() => {}
+        if next.piece.passed_over && wait.is_none() {
+            let reason = "it is longer than `max_log_size`";
+            self.refuse(&next, steps.len(), Signal::Traces, RefusalReason::TooLarge, reason).await?;
+            steps.push(None);
+            ends.push(next.piece.end);
         }
-    }
-
-    async fn discover(&mut self) -> Option<Vec<String>> {
-        if self.stop.is_stopped() {
-            return None;
+        let sent = steps.into_iter().map(|step| self.deliver(step)).collect();
+        let taken = tasks::all(sent).await.into_iter().take_while(|is_taken| *is_taken).count();
+        if let Some(end) = taken.checked_sub(1).and_then(|last| ends.get(last)) {
+            self.follower.advance(&next, *end, taken as u64);
         }
-        let now = (self.clock)();
-        self.on_disk(move |files| files.discover(now)).await
-    }
-
-    async fn keep(&mut self) -> Option<()> {
-        if let Err(reason) = self.on_disk(Files::keep).await? {
-            tracing::error!(
-                receiver = self.id,
-                reason,
-                "places in files are not kept; after a restart lines come again"
-            );
+        if let Some(wait) = wait {
+            // What waits holds nothing.
+            drop(next);
+            self.follower.pause(wait).await;
         }
         Some(())
     }
 
-    /// Reads a file to its end, as long as its lines are taken. `None` if nothing can go on.
-    async fn read_file(&mut self, index: usize) -> Option<()> {
-        while !self.stop.is_stopped() {
-            let (budget, now) = (Arc::clone(&self.budget), (self.clock)());
-            let window = match self.on_disk(move |files| files.read(index, &budget, now)).await? {
-                Ok(window) => window,
-                Err(error) => {
-                    let path = self.files.as_ref()?.path(index).to_owned();
-                    // What is being written may end anywhere.
-                    if error.kind() != std::io::ErrorKind::UnexpectedEof {
-                        tracing::warn!(receiver = self.id, path, %error, "a file cannot be read on");
-                    }
-                    self.files.as_mut()?.give_up(index);
-                    return Some(());
-                }
-            };
-            if window.lines.is_empty() {
-                if !window.is_exhausted {
-                    return Some(());
-                }
-                self.pause(MEMORY_RETRY).await;
-                continue;
+    /// Reads a line. `None` only after a panic.
+    async fn read(&mut self, next: &Next, number: usize, line: &[u8]) -> Option<Result<Step, NotNow>> {
+        if line.is_empty() {
+            return Some(Ok(None));
+        }
+        let Some(signal) = signal_of(line) else {
+            let reason = "it is not OTLP JSON: no resourceSpans, resourceMetrics or resourceLogs";
+            self.refuse(next, number, Signal::Traces, RefusalReason::Malformed, reason).await?;
+            return Some(Ok(None));
+        };
+        let Some(ingress) = self.ingresses.of(signal).cloned() else { return Some(Ok(None)) };
+        let copy = PaidBuffer::with_capacity(&self.budget, line.len()).and_then(|mut copy| {
+            copy.append(line, line.len())?;
+            Ok(copy)
+        });
+        let Ok(copy) = copy else { return Some(Err(NotNow(MEMORY_RETRY))) };
+        match ingress.read_otlp_json(copy).await {
+            Ok((batch, rejected)) => {
+                self.say_rejected(next, number, &rejected).await?;
+                Some(Ok(Some((ingress, batch))))
             }
-            let ends: Vec<u64> = window.lines.iter().map(|line| line.end).collect();
-            let taken = self.send(index, window).await?;
-            if let Some(end) = taken.lines.checked_sub(1).and_then(|last| ends.get(last)) {
-                self.files.as_mut()?.advance(index, *end, taken.lines as u64);
-            }
-            if let Some(wait) = taken.wait {
-                self.pause(wait).await;
+            Err(Refused::NotNow(refusal)) => Some(Err(NotNow(refusal.retry_after.unwrap_or(MEMORY_RETRY)))),
+            Err(Refused::Malformed(reason)) => {
+                self.say_bad(next, number, &reason).await?;
+                Some(Ok(None))
             }
         }
-        Some(())
     }
 
-    /// Sends the lines of a window and waits until all are acknowledged.
-    async fn send(&mut self, index: usize, window: Window) -> Option<Taken> {
-        let mut steps = Vec::new();
-        let mut wait = None;
-        for (number, line) in window.lines.into_iter().enumerate() {
-            let bad = match line.content {
-                Content::Blank => None,
-                Content::TooLong => {
-                    Some((Signal::Traces, RefusalReason::TooLarge, "it is longer than `max_log_size`".to_owned()))
+    /// Sends a line's batch until it need not come again; `false` if nobody wants more.
+    fn deliver(&self, step: Step) -> impl Future<Output = bool> + use<> {
+        let (stop, id) = (self.stop.clone(), self.id.clone());
+        async move {
+            let Some((ingress, batch)) = step else { return true };
+            match deliver(&ingress, batch, stop).await {
+                Delivered::Taken => true,
+                Delivered::Refused(refusal) => {
+                    tracing::error!(receiver = id, reason = refusal.message, "a line was refused for good; it is lost");
+                    true
                 }
-                Content::Text(text) => {
-                    let signal = signal_of(text.as_ref());
-                    match signal.and_then(|signal| self.ingresses.of(signal)).cloned() {
-                        None if signal.is_some() => None,
-                        None => {
-                            let reason = "it is not OTLP JSON: no resourceSpans, resourceMetrics or resourceLogs";
-                            Some((Signal::Traces, RefusalReason::Malformed, reason.to_owned()))
-                        }
-                        Some(ingress) => match ingress.read_otlp_json(text).await {
-                            Ok((batch, rejected)) => {
-                                self.say_rejected(index, number, &rejected).await?;
-                                steps.push(Step::Send(ingress, batch));
-                                continue;
-                            }
-                            Err(Refused::NotNow(refusal)) => {
-                                wait = Some(refusal.retry_after.unwrap_or(MEMORY_RETRY));
-                                break;
-                            }
-                            Err(Refused::Malformed(reason)) => {
-                                self.say_bad(index, number, &reason).await?;
-                                None
-                            }
-                        },
-                    }
-                }
-            };
-            if let Some((signal, reason, words)) = bad {
-                let ingress = self.ingresses.of(signal).or_else(|| self.ingresses.any());
-                ingress.inspect(|ingress| ingress.refused_request(reason));
-                self.say_bad(index, number, &words).await?;
+                Delivered::Stopped => false,
             }
-            steps.push(Step::Pass);
         }
-        let sent = steps.into_iter().map(|step| deliver(step, self.stop.clone(), self.id.clone())).collect();
-        let lines = tasks::all(sent).await.into_iter().take_while(|is_taken| *is_taken).count();
-        Some(Taken { lines, wait })
+    }
+
+    /// Counts a line that is passed over, and says so.
+    async fn refuse(
+        &mut self,
+        next: &Next,
+        number: usize,
+        signal: Signal,
+        reason: RefusalReason,
+        words: &str,
+    ) -> Option<()> {
+        let ingress = self.ingresses.of(signal).or_else(|| self.ingresses.any());
+        ingress.inspect(|ingress| ingress.refused_request(reason));
+        self.say_bad(next, number, words).await
     }
 
     /// Says that a line is passed over.
-    async fn say_bad(&mut self, index: usize, line_of_window: usize, reason: &str) -> Option<()> {
+    async fn say_bad(&mut self, next: &Next, number: usize, reason: &str) -> Option<()> {
         self.said += 1;
         if self.said > SAID_LINES {
             return Some(());
         }
-        let (path, line) = self.place(index, line_of_window).await?;
+        let (path, first) = self.follower.place(next).await?;
+        let line = first + number as u64;
         tracing::warn!(receiver = self.id, path, line, reason, "a line cannot be read and is passed over");
         if self.said == SAID_LINES {
             tracing::warn!(receiver = self.id, "further lines that cannot be read are counted only");
@@ -335,56 +286,14 @@ impl Receiver {
     }
 
     /// Says what was left out of a line.
-    async fn say_rejected(&mut self, index: usize, line_of_window: usize, rejected: &Rejected) -> Option<()> {
+    async fn say_rejected(&mut self, next: &Next, number: usize, rejected: &Rejected) -> Option<()> {
         if rejected.items == 0 || self.said >= SAID_LINES {
             return Some(());
         }
         self.said += 1;
-        let (path, line) = self.place(index, line_of_window).await?;
-        let (items, reason) = (rejected.items, rejected.first_reason.as_str());
+        let (path, first) = self.follower.place(next).await?;
+        let (items, reason, line) = (rejected.items, rejected.first_reason.as_str(), first + number as u64);
         tracing::warn!(receiver = self.id, path, line, items, reason, "a line is taken only in part");
         Some(())
     }
-
-    async fn place(&mut self, index: usize, line_of_window: usize) -> Option<(String, u64)> {
-        let number = self.on_disk(move |files| files.line_number(index)).await?;
-        Some((self.files.as_ref()?.path(index).to_owned(), number + line_of_window as u64))
-    }
-
-    /// Works on the files where it may take its time.
-    async fn on_disk<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Files) -> T + Send + 'static) -> Option<T> {
-        let mut files = self.files.take()?;
-        let (files, value) = tasks::blocking("read files", move || {
-            let value = work(&mut files);
-            (files, value)
-        })
-        .await?;
-        self.files = Some(files);
-        Some(value)
-    }
 }
-
-/// Sends a line's batch until it is taken, or refused for good, or nobody wants more. Whether it need not come again.
-async fn deliver(step: Step, mut stop: Stop, id: String) -> bool {
-    let Step::Send(ingress, batch) = step else { return true };
-    let mut wait = MIN_RETRY;
-    loop {
-        let Err(Refusal { message, retry_after, .. }) = ingress.send(batch.clone()).await else { return true };
-        let Some(hint) = retry_after else {
-            tracing::error!(receiver = id, reason = message, "a line was refused for good; it is lost");
-            return true;
-        };
-        wait = (wait * 2).max(hint).min(MAX_RETRY.max(hint));
-        // Both branches are cancel-safe.
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.stopped() => return false,
-        }
-        if stop.is_stopped() {
-            return false;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -39,15 +39,24 @@ impl Packing {
         match self {
             Self::None => false,
             Self::Gzip | Self::Zstd => true,
-            Self::Auto => head.starts_with(GZIP) || head.starts_with(ZSTD),
+            Self::Auto => is_packed(head),
         }
     }
 }
 
-/// What a compressed file holds. Which of the two it is, it says itself.
-pub(super) fn unpacked(mut file: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    if file.fill_buf()?.starts_with(ZSTD) {
-        return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(file)?));
+/// Whether what begins so is compressed.
+#[must_use]
+pub fn is_packed(head: &[u8]) -> bool {
+    head.starts_with(GZIP) || head.starts_with(ZSTD)
+}
+
+/// What something compressed holds. Which of the two it is, it says itself.
+///
+/// # Errors
+/// Those of reading its beginning.
+pub fn unpacked<'r>(mut packed: impl BufRead + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
+    if packed.fill_buf()?.starts_with(ZSTD) {
+        return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(packed)?));
     }
-    Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)))
+    Ok(Box::new(flate2::bufread::MultiGzDecoder::new(packed)))
 }

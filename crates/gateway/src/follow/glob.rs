@@ -3,15 +3,15 @@
 
 /// A pattern, split at its slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// Whether it begins at the root.
-    pub(super) is_absolute: bool,
-    pub(super) steps: Vec<Step>,
+    pub(crate) is_absolute: bool,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// What one level of folders must be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Exactly this; nothing needs to be listed.
     Name(String),
     /// A pattern of names.
@@ -25,7 +25,7 @@ const MAX_ALTERNATIVES: usize = 256;
 
 impl Pattern {
     /// The patterns that `text` stands for: its braces are written out. An error is one sentence.
-    pub(super) fn parse(text: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn parse(text: &str) -> Result<Vec<Self>, String> {
         if text.is_empty() {
             return Err("a pattern must not be empty".to_owned());
         }
@@ -46,7 +46,7 @@ impl Pattern {
     }
 
     /// Whether a whole path is one of the pattern's.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty() && *name != ".").collect();
         self.is_absolute == path.starts_with('/') && steps_match(&self.steps, &names)
     }
@@ -63,7 +63,7 @@ fn steps_match(steps: &[Step], names: &[&str]) -> bool {
 
 impl Step {
     /// Whether a name fits.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         match self {
             Self::Name(wanted) => wanted == name,
             Self::Pattern(pattern) => {
