@@ -114,6 +114,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Starts a thread for what may block for ever; it ends with the process at the latest.
+pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
 /// A panic is a bug of ours: it ended one task and nothing else, and the log says which.
 fn report(name: &'static str, result: Result<(), JoinError>) {
     if let Err(error) = result

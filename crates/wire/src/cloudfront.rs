@@ -20,7 +20,7 @@ pub mod span;
 
 pub use columns::{Columns, InvalidColumns};
 pub use json::{JsonRecords, read_json};
-pub use reader::{Found, Reader, Session};
+pub use reader::{Found, Reader, Session, last_header, whole_values};
 pub use record::{Field, Log, Record, Source};
 
 /// How records are to be read.

@@ -65,11 +65,12 @@ pub enum Receiver {
 
 impl Receiver {
     /// The extension that keeps how far it has read.
-    pub(crate) const fn storage(&self) -> Option<&ExtensionReference> {
+    pub(crate) fn storage(&self) -> Option<&ExtensionReference> {
         match self {
             Self::OtlpJsonFile(config) => config.storage.as_ref(),
             Self::NginxLog(config) => config.storage.as_ref(),
-            Self::Otlp(_) | Self::CloudFront(_) => None,
+            Self::CloudFront(config) => config.storage(),
+            Self::Otlp(_) => None,
         }
     }
 }

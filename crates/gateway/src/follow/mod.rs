@@ -18,6 +18,7 @@ pub mod packing;
 pub(crate) mod pieces;
 mod place;
 pub mod start_at;
+pub(crate) mod stdin;
 pub(crate) mod tracker;
 
 use std::path::PathBuf;

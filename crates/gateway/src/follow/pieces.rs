@@ -21,6 +21,13 @@ pub(crate) struct Cutting {
     pub(crate) split: fn(&[u8]) -> usize,
 }
 
+impl Cutting {
+    /// The longest piece: a line that is too long is recognised by one byte more.
+    const fn longest(&self) -> usize {
+        self.piece_bytes.saturating_add(self.line_bytes).saturating_add(1)
+    }
+}
+
 /// Lines that follow each other.
 #[derive(Debug)]
 pub(crate) struct Piece {
@@ -70,6 +77,8 @@ pub(crate) struct Stream {
     carry: Option<PaidBuffer>,
     /// The reader is past the position, and what is between is not held: to read on it must be opened anew.
     pub(crate) is_past: bool,
+    /// It cannot be opened anew: memory for a piece is had before anything is read.
+    is_once: bool,
 }
 
 impl fmt::Debug for Stream {
@@ -95,7 +104,12 @@ struct Draft {
 impl Stream {
     /// Goes on at `position`, where `reader` stands.
     pub(crate) fn new(reader: Box<dyn BufRead + Send>, position: u64) -> Self {
-        Self { reader, position, carry: None, is_past: false }
+        Self { reader, position, carry: None, is_past: false, is_once: false }
+    }
+
+    /// The beginning of what can be read once only.
+    pub(crate) fn once(reader: Box<dyn BufRead + Send>) -> Self {
+        Self { is_once: true, ..Self::new(reader, 0) }
     }
 
     /// The next lines.
@@ -103,8 +117,7 @@ impl Stream {
     /// # Errors
     /// Those of the reader.
     pub(crate) fn read(&mut self, cutting: &Cutting, rest: Rest, budget: &Arc<Budget>) -> io::Result<Read> {
-        let carried = self.carry.take().map_or_else(|| PaidBuffer::with_capacity(budget, 0), Ok);
-        let Ok(bytes) = carried else { return Ok(Read::Exhausted) };
+        let Ok(bytes) = self.begin(cutting, budget) else { return Ok(Read::Exhausted) };
         let split_at = cutting.piece_bytes.max(bytes.as_ref().len() + 1);
         let mut draft = Draft { bytes, whole: 0, lines: 0, skipped: 0, passed_over: false, split_at };
         loop {
@@ -138,10 +151,25 @@ impl Stream {
                 let behind = draft.bytes.as_ref().get(draft.whole..).unwrap_or_default();
                 let mut carry = PaidBuffer::with_capacity(budget, 0);
                 let is_held = carry.as_mut().is_ok_and(|carry| carry.append(behind, cutting.line_bytes).is_ok());
+                if self.is_once && !is_held {
+                    continue;
+                }
                 self.carry = carry.ok().filter(|_| is_held);
                 return Ok(self.finish(draft, false));
             }
         }
+    }
+
+    /// The buffer of a piece, with what was read of it already.
+    fn begin(&mut self, cutting: &Cutting, budget: &Arc<Budget>) -> Result<PaidBuffer, Exhausted> {
+        if !self.is_once {
+            return self.carry.take().map_or_else(|| PaidBuffer::with_capacity(budget, 0), Ok);
+        }
+        let mut bytes = PaidBuffer::with_capacity(budget, cutting.longest())?;
+        if let Some(carry) = self.carry.take() {
+            bytes.append(carry.as_ref(), cutting.longest())?;
+        }
+        Ok(bytes)
     }
 
     fn at_end(&mut self, mut draft: Draft, cutting: &Cutting, rest: Rest) -> Read {
@@ -182,7 +210,7 @@ impl Draft {
             self.skipped = held as u64;
             self.bytes.truncate(self.whole);
         } else if self.skipped == 0 {
-            return self.bytes.append(part, cutting.piece_bytes + cutting.line_bytes + 1);
+            return self.bytes.append(part, cutting.longest());
         }
         self.skipped += part.len() as u64;
         Ok(())

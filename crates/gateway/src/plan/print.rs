@@ -118,9 +118,7 @@ impl Receiver {
                 let grpc = otlp.protocols.grpc.iter().map(|grpc| format!("grpc {}", grpc.endpoint));
                 grpc.chain(otlp.protocols.http.iter().map(|http| format!("http {}", http.endpoint))).collect()
             }
-            Self::CloudFront(cloudfront) => {
-                cloudfront.door().map(|(endpoint, _)| format!("http {endpoint}")).into_iter().collect()
-            }
+            Self::CloudFront(cloudfront) => cloudfront.ways_in(),
             Self::OtlpJsonFile(_) => Vec::new(),
             Self::NginxLog(nginxlog) => nginxlog.reads(),
         }

@@ -91,7 +91,9 @@ impl BoundReceiver {
         let storage = storage.map(|storage| storage.folder_of_receiver(&id));
         match &planned.config {
             Receiver::Otlp(config) => Ok(Self::Otlp(otlp::bind(&id, config, authenticators, hand_over).await?)),
-            Receiver::CloudFront(config) => Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over).await?)),
+            Receiver::CloudFront(config) => {
+                Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over, storage).await?))
+            }
             Receiver::NginxLog(config) => Ok(Self::NginxLog(nginxlog::bind(&id, config, storage).await?)),
             Receiver::OtlpJsonFile(config) => {
                 let opened = otlpjsonfile::open(&id, config, storage);
@@ -135,7 +137,7 @@ impl BoundReceiver {
             }
             Self::CloudFront(bound) => {
                 let counting = counting.insert(cloudfront::Counting::new(stores)).clone();
-                let (tasks, counts) = bound.start(traces(), counting, &stop, Arc::clone(&environment.clock));
+                let (tasks, counts) = bound.start(&id, traces(), counting, &stop, &environment.clock);
                 (tasks, Some((Metric::CloudFrontRecords, counts)))
             }
             Self::NginxLog(bound) => {

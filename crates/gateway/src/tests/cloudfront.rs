@@ -224,13 +224,19 @@ fn problems_of(section: &str) -> Result<(), String> {
 
 #[test]
 fn there_is_a_way_in_and_it_has_a_key() {
-    for section in ["{access_key: k}", "{access_key: k, endpoint: ':0'}"] {
+    for section in
+        ["{access_key: k}", "{access_key: k, endpoint: ':0'}", "{files: {include: [/a]}}", "{files: {stdin: true}}"]
+    {
         assert_eq!(problems_of(section), Ok(()), "{section}");
     }
     for (section, expected) in [
         ("", "nothing leads into it"),
         ("{routes: [/a]}", "nothing leads into it"),
         ("{endpoint: ':4433'}", "the key `access_key` is missing"),
+        ("{endpoint: ':4433', files: {stdin: true}}", "the key `access_key` is missing"),
+        ("{files: }", "`files` needs `include` (paths), or `stdin: true`"),
+        ("{files: {include: ['a[']}}", "a bracket is not closed"),
+        ("{files: {include: [a], storage: nowhere}}", "the extension `nowhere` is not defined"),
         ("{endpoint: ':4433', access_key: ''}", "a secret must not be empty"),
         ("{tls: {cert_file: a, key_file: b}}", "the key `access_key` is missing"),
     ] {

@@ -3,6 +3,7 @@
 mod advisories;
 mod auth;
 mod cloudfront;
+mod cloudfront_files;
 mod corpus;
 mod forward;
 mod grpc;

@@ -199,6 +199,33 @@ impl Reader {
     }
 }
 
+/// How much of the beginning of `text` is whole JSON values; 0 if it does not begin with an object. Logs in JSON need no lines.
+#[must_use]
+pub fn whole_values(text: &[u8]) -> usize {
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return 0;
+    }
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>();
+    let mut end = 0;
+    while let Some(Ok(_)) = values.next() {
+        end = values.byte_offset();
+    }
+    end
+}
+
+/// The last `#Fields:` line of a piece of a log: it holds for what follows the piece.
+#[must_use]
+pub fn last_header(piece: &[u8]) -> Option<&str> {
+    let is_first = |start: &usize| *start == 0 || piece.get(start - 1) == Some(&b'\n');
+    let start = memchr::memmem::rfind_iter(piece, HEADER).find(is_first)?;
+    let line = piece.get(start..)?;
+    let line = line.get(..memchr::memchr(b'\n', line).unwrap_or(line.len()))?;
+    std::str::from_utf8(line.trim_ascii_end()).ok()
+}
+
+/// How the line begins that names the fields.
+const HEADER: &[u8] = b"#Fields:";
+
 /// Whether there may be a CloudWatch envelope in JSON: the name can only be in one, or in a record's value.
 fn has_envelopes(data: &[u8]) -> bool {
     memchr::memmem::find(data, MESSAGE_TYPE.as_bytes()).is_some()

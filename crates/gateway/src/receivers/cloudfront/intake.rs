@@ -58,7 +58,7 @@ impl Intake {
             ingress,
             counting,
             converter: config.converter(),
-            max_bytes: usize::try_from(config.max_request_body_size.0).unwrap_or(usize::MAX),
+            max_bytes: config.max_bytes(),
             counters: Arc::default(),
             has_warned: AtomicBool::new(false),
         }
@@ -95,6 +95,24 @@ impl Intake {
         purse.with(|sink| conversion.flush(sink))?;
         let observations = conversion.take_observations();
         Ok(Delivery { tally: *conversion.tally(), observations, batches: purse.batches })
+    }
+
+    /// Reads a piece of a log in which `header` was the last line with the names of fields. Gives also what is wrong with the first bad
+    /// record.
+    pub(super) fn read_piece(&self, header: Option<&str>, piece: &[u8]) -> Result<(Delivery, Option<String>), Refusal> {
+        let mut work = Work { conversion: self.converter.begin(), purse: Purse { intake: self, batches: Vec::new() } };
+        for data in header.map(str::as_bytes).into_iter().chain([piece]) {
+            let is_packed = work.purse.with(|sink| work.conversion.read_next(data, sink))?.is_some();
+            // What is packed within a log is nobody's record.
+            if is_packed {
+                work.conversion.bad();
+            }
+        }
+        let Work { mut conversion, mut purse } = work;
+        purse.with(|sink| conversion.flush(sink))?;
+        let problem = conversion.first_problem().map(ToString::to_string);
+        let observations = conversion.take_observations();
+        Ok((Delivery { tally: *conversion.tally(), observations, batches: purse.batches }, problem))
     }
 
     /// Sends the spans of a delivery on and waits until they are settled, then counts its records. A delivery that is

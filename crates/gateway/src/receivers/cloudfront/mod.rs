@@ -1,5 +1,6 @@
-//! `cloudfront`: access logs of Amazon CloudFront, delivered by Firehose over HTTP; each record becomes the span of the
-//! viewer's request. Records are read by `wire::cloudfront`; this folder holds the ways in which they are delivered.
+//! `cloudfront`: access logs of Amazon CloudFront; each record becomes the span of the viewer's request. Records are read by
+//! `wire::cloudfront`; this folder holds the ways in which they arrive: deliveries by Firehose over HTTP, and log files on this
+//! machine. All go through one [`Intake`].
 //!
 //! ```yaml
 //! receivers:
@@ -8,21 +9,34 @@
 //!     access_key: ${env:FIREHOSE_ACCESS_KEY}
 //!     routes: ["/api/items/{id}", "/static/*"]
 //! ```
+//!
+//! ```yaml
+//! receivers:
+//!   cloudfront:
+//!     files: {include: ["/var/log/cloudfront/**/*.gz"], storage: file_storage}
+//! extensions: {file_storage: }
+//! service: {extensions: [file_storage]}
+//! ```
 
 mod counting;
 mod firehose;
 mod intake;
+mod logs;
 pub mod pieces;
 mod settings;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::values::Secret;
-use crate::net::listen::{HandOver, ListenError, Listener, Offered};
+use crate::follow::follower::Follower;
+use crate::follow::tracker::Tracker;
+use crate::net::listen::{HandOver, Listener, Offered};
 use crate::net::stop::Stop;
 use crate::net::tls::server;
+use crate::runtime::StartError;
 use crate::runtime::ingress::Ingress;
 use crate::tasks::{self, Task};
 use crate::telemetry::metrics::RecordCounts;
@@ -35,18 +49,28 @@ pub use settings::CloudFrontConfig;
 pub(crate) struct Bound {
     /// Where Firehose delivers to, and the key that it shows.
     door: Option<(Listener, Secret)>,
+    /// Log files.
+    files: Option<Tracker>,
     config: Box<CloudFrontConfig>,
 }
 
-/// Listens on the configured address, if there is one.
-pub(crate) async fn bind(id: &str, config: &CloudFrontConfig, hand_over: &HandOver) -> Result<Bound, ListenError> {
+/// Listens on the configured address, if there is one, and reads how far it was in files.
+pub(crate) async fn bind(
+    id: &str,
+    config: &CloudFrontConfig,
+    hand_over: &HandOver,
+    storage: Option<PathBuf>,
+) -> Result<Bound, StartError> {
     let mut door = None;
     if let Some((endpoint, access_key)) = config.door() {
         let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}"));
         let listener = Listener::bind(hand_over, &endpoint, &what, &format!("{key}.endpoint")).await?;
         door = Some((listener.with_tls(config.tls.as_ref(), server::HTTP, &what, &key)?, access_key.clone()));
     }
-    Ok(Bound { door, config: Box::new(config.clone()) })
+    let places = |reason| StartError::Places { id: id.to_owned(), reason };
+    let options = config.files.as_ref().map(|files| files.options(id, config.max_bytes(), storage)).transpose();
+    let files = options.map_err(places)?.flatten().map(Tracker::new).transpose().map_err(places)?;
+    Ok(Bound { door, files, config: Box::new(config.clone()) })
 }
 
 impl Bound {
@@ -63,16 +87,30 @@ impl Bound {
     /// Starts to receive. Also gives what became of the records, for the metrics.
     pub(crate) fn start(
         self,
+        id: &str,
         ingress: Ingress,
         counting: Counting,
         stop: &Stop,
-        clock: Clock,
+        clock: &Clock,
     ) -> (Vec<Task>, RecordCounts) {
         let intake = Arc::new(Intake::new(ingress, counting, &self.config));
         let counters = intake.counters();
         let mut running = Vec::new();
+        if let Some(files) = &self.config.files {
+            if let Some(tracker) = self.files {
+                let budget = Arc::clone(intake.ingress().budget());
+                let interval = files.poll_interval;
+                let follower = Follower::new(id, tracker, interval, budget, stop.clone(), Arc::clone(clock));
+                let follow = logs::follow(id.to_owned(), follower, Arc::clone(&intake));
+                running.push(tasks::start("cloudfront files", follow));
+            }
+            if files.stdin {
+                let read = logs::read_stdin(id.to_owned(), Arc::clone(&intake), stop.clone());
+                running.push(tasks::start("cloudfront standard input", read));
+            }
+        }
         if let Some((listener, access_key)) = self.door {
-            let server = Arc::new(firehose::Server::new(intake, access_key, clock));
+            let server = Arc::new(firehose::Server::new(intake, access_key, Arc::clone(clock)));
             let connection_stop = stop.clone();
             let serve = move |accepted| firehose::serve(accepted, Arc::clone(&server), connection_stop.clone());
             running.push(tasks::start("cloudfront", listener.run("cloudfront connection", stop.clone(), serve)));

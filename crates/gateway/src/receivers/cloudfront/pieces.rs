@@ -3,6 +3,8 @@
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
+use rootspan_wire::cloudfront::whole_values;
+
 /// How much is looked at to find out what it is.
 const HEAD_BYTES: usize = 64 << 10;
 
@@ -95,15 +97,7 @@ impl<'i> Pieces<'i> {
         if let Some(newline) = memchr::memrchr(b'\n', buffer) {
             return newline + 1;
         }
-        if buffer.len() < self.limits.piece_bytes || buffer.first() != Some(&b'{') {
-            return 0;
-        }
-        let mut values = serde_json::Deserializer::from_slice(buffer).into_iter::<&serde_json::value::RawValue>();
-        let mut end = 0;
-        while let Some(Ok(_)) = values.next() {
-            end = values.byte_offset();
-        }
-        end
+        if buffer.len() < self.limits.piece_bytes { 0 } else { whole_values(buffer) }
     }
 }
 

@@ -8,9 +8,11 @@ use rootspan_wire::cloudfront::rules::{Keep, PathPattern, PathRule, Rates, Trust
 use rootspan_wire::cloudfront::span::{self, Route, Settings};
 use rootspan_wire::cloudfront::{Columns, Reader};
 
+use super::logs::FilesConfig;
 use crate::config;
 use crate::config::any::AnyConfig;
 use crate::config::decode::Decode;
+use crate::config::id::ExtensionReference;
 use crate::config::node::{Entry, Node, Value};
 use crate::config::problems::{Position, Problems, did_you_mean};
 use crate::config::values::{ByteSize, Endpoint, Secret, choice};
@@ -18,13 +20,15 @@ use crate::net::tls::ServerTlsConfig;
 
 config! {
     /// Access logs of Amazon CloudFront: each record becomes the span of the viewer's request. At least one way in is
-    /// needed: an `access_key` for deliveries by Firehose over HTTP.
+    /// needed: an `access_key` for deliveries by Firehose over HTTP, or `files`.
     pub struct CloudFrontConfig {
         /// Address to listen on for deliveries by Firehose; every path is accepted. With an `access_key` alone it is
         /// `127.0.0.1:4433`, without one nothing is listened to.
         endpoint: Option<Endpoint>,
         /// The key that Firehose presents; a request without it is refused.
         access_key: Option<Secret>,
+        /// Log files on this machine, and standard input.
+        files: Option<FilesConfig>,
         /// `service.name` of the spans.
         service_name: String = "cloudfront",
         /// Templates of paths, such as `/api/items/{id}` or `/static/*`; the first that matches names the span.
@@ -47,7 +51,7 @@ config! {
         real_time_fields: Option<LineFields>,
         /// Undo percent-encoding of the values in JSON records.
         percent_decode_json: bool = "false",
-        /// Longest body, as sent and decompressed; Firehose sends up to 64 MiB.
+        /// Longest body, as sent and decompressed, and longest line of a file; Firehose sends up to 64 MiB.
         max_request_body_size: ByteSize = "64MiB",
         /// Encryption; without it there is none, and Firehose needs a balancer in front that has it.
         tls: Option<ServerTlsConfig>,
@@ -284,6 +288,9 @@ impl CloudFrontConfig {
         if let Some(tls) = &config.tls {
             tls.check(&entry.position, problems);
         }
+        if let Some(files) = &config.files {
+            files.check(&entry.position, problems);
+        }
         config.check_inputs(&entry.position, problems);
         Some(config)
     }
@@ -297,14 +304,32 @@ impl CloudFrontConfig {
             problems
                 .error(position, "the key `access_key` is missing: whoever delivers to the `endpoint` must show it");
         } else if !self.has_other_inputs() {
-            problems
-                .error(position, "nothing leads into it: it needs an `access_key` (and an `endpoint`) for Firehose");
+            problems.error(
+                position,
+                "nothing leads into it: it needs an `access_key` (and an `endpoint`) for Firehose, or `files`",
+            );
         }
     }
 
     /// Whether records come in without anybody who connects.
     const fn has_other_inputs(&self) -> bool {
-        false
+        self.files.is_some()
+    }
+
+    /// The extension that keeps what was read.
+    pub(crate) fn storage(&self) -> Option<&ExtensionReference> {
+        self.files.as_ref()?.storage.as_ref()
+    }
+
+    /// Where records come in, a line for each way.
+    pub(crate) fn ways_in(&self) -> Vec<String> {
+        let http = self.door().map(|(endpoint, _)| format!("http {endpoint}"));
+        http.into_iter().chain(self.files.iter().flat_map(FilesConfig::reads)).collect()
+    }
+
+    /// Longest body, record or line.
+    pub(super) fn max_bytes(&self) -> usize {
+        usize::try_from(self.max_request_body_size.0).unwrap_or(usize::MAX / 4)
     }
 
     /// Where deliveries by HTTP come in, and the key that they show.

@@ -339,3 +339,13 @@ fn a_log_is_read_piece_by_piece() {
     }
     assert_eq!(paths, [Some("/a".to_owned()), Some("/{b".to_owned())]);
 }
+
+#[test]
+fn a_header_holds_for_what_follows_and_whole_values_are_found() {
+    assert_eq!(last_header(b"#Version: 1.0\n#Fields: a b\r\n1\t2\n"), Some("#Fields: a b"));
+    assert_eq!(last_header(b"#Fields: a\n1\n#Fields: b\n2\n"), Some("#Fields: b"));
+    assert_eq!(last_header(b"1\tin a value #Fields: c\n"), None);
+    for (text, whole) in [("{\"a\":1}{\"b\":\"}\"}{\"c\"", 16), ("{\"a\"", 0), ("a{}", 0), ("", 0), (" {} ", 3)] {
+        assert_eq!(whole_values(text.as_bytes()), whole, "{text}");
+    }
+}
