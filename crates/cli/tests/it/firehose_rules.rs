@@ -121,7 +121,7 @@ fn rule_the_key_is_compared_as_it_is() {
     let endpoint = Endpoint::of(site);
     let status = |key: &str| endpoint.post(&[("X-Amz-Firehose-Access-Key", key)], &one()).status;
     assert_eq!(status(&key), 200);
-    assert_eq!(status(&key[1..]), 401);
+    assert_eq!(status(key.get(1..).expect("ASCII")), 401);
     assert_eq!(status(&format!("{key}!")), 401);
     assert_eq!(status(&key.to_ascii_lowercase()), 401);
     endpoint.process.stop();

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rootspan_edge::build;
 use rootspan_edge::emulator::{
-    Behavior, Config, Delivery, Destination, EventType, Function, Functions, LogForm, Mishaps, OriginRequestPolicy,
-    Runtime as FunctionRuntime, trial,
+    Behavior, Config, Delivery, Destination, ErrorPage, EventType, Function, Functions, LogForm, Mishaps,
+    OriginRequestPolicy, PROTOCOL_HEADER, Runtime as FunctionRuntime, ViewerProtocol, WafRule, trial,
 };
 use rootspan_edge::settings::Settings;
 use serde_json::{Value, json};
@@ -27,20 +27,46 @@ use world::{Edge, built};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
+/// All that a viewer-response function does not run for: errors of the origin, error pages, redirects, what WAF blocks, what a
+/// function answers itself, an origin that is not there.
 #[test]
 fn weakness_01_errors_are_spans() {
-    let mut edge = Edge::start("");
-    for path in ["/missing", "/broken", "/page"] {
-        edge.get(path, &[]);
+    let mut edge = Edge::with("", |config| {
+        config.functions = Functions::viewer_request(format!(
+            "import cf from 'cloudfront';\n{}\nfunction handler(event) {{ cf.logCustomData(rootspan(event)); return event.request.uri === '/denied' ? {{statusCode: 401}} : event.request; }}",
+            built("", "viewer-request.module.js")
+        ));
+        let of = |pattern: &str| Behavior { path_pattern: pattern.to_owned(), ..Behavior::default() };
+        config.behaviors = vec![
+            Behavior { viewer_protocol: ViewerProtocol::RedirectToHttps, ..of("/secure/*") },
+            Behavior { origin: Some("http://127.0.0.1:9".to_owned()), ..of("/unreachable/*") },
+        ];
+        let page = Some("/errors/503.html".to_owned());
+        config.error_pages = vec![ErrorPage { page, ..ErrorPage::cached_for(503, Duration::from_secs(1)) }];
+        config.waf = vec![WafRule { path_pattern: Some("/blocked/*".to_owned()), ..WafRule::default() }];
+    });
+    let cases = [
+        ("/missing", "404", false, true),
+        ("/broken", "500", true, true),
+        ("/page", "503", true, true),
+        ("/secure/x", "301", false, false),
+        ("/blocked/x", "403", false, false),
+        ("/denied", "401", false, false),
+        ("/unreachable/x", "502", true, false),
+    ];
+    for (path, ..) in cases {
+        let plain: &[_] = if path == "/secure/x" { &[(PROTOCOL_HEADER, "http")] } else { &[] };
+        edge.get(path, plain);
     }
     let ended = edge.end();
-    for (entry, (status, is_error)) in ended.ledger.iter().zip([("404", false), ("500", true), ("503", true)]) {
+    for (entry, (path, status, is_error, is_asked)) in ended.ledger.iter().zip(cases) {
         let span = ended.span(entry);
-        assert_eq!(attribute(&span, "http.response.status_code"), status);
-        assert_eq!(span["status"]["code"] == 2, is_error, "{span}");
-        assert_eq!(attribute(&span, "error.type"), if is_error { status } else { "" });
+        assert_eq!(attribute(&span, "http.response.status_code"), status, "{path}");
+        assert_eq!(span["status"]["code"] == 2, is_error, "{path}: {span}");
+        assert_eq!(attribute(&span, "error.type"), if is_error { status } else { "" }, "{path}");
         let parent = format!("00-{}-{}-03", entry.trace_id, api::text(&span["spanId"]));
-        assert!(ended.seen.iter().any(|seen| seen.traceparent == parent), "the back end's parent has arrived");
+        let is_known = ended.seen.iter().any(|seen| seen.path == path && seen.traceparent == parent);
+        assert_eq!(is_known, is_asked, "{path}: the back end's parent has arrived");
     }
     ended.gateway.stop();
 }
@@ -102,8 +128,8 @@ fn weakness_05_nothing_internal_leaks() {
     let ended = edge.end();
     let sent: BTreeSet<_> = ended.seen[0].headers.iter().map(|(name, _)| name.as_str()).collect();
     let cloudfronts = ["host", "via", "x-amz-cf-id", "x-forwarded-for", "user-agent", "content-length"];
-    let ours: Vec<_> = sent.into_iter().filter(|name| !cloudfronts.contains(name) && *name != "b3").collect();
-    assert_eq!(ours, ["traceparent", "tracestate"]);
+    let ours: Vec<_> = sent.into_iter().filter(|name| !cloudfronts.contains(name)).collect();
+    assert_eq!(ours, ["traceparent", "tracestate"], "neither times and rates nor what the viewer sent");
     for (name, _) in &answer.headers {
         assert!(!name.contains("trace") && !name.starts_with("b3") && !name.contains("rootspan"), "{name}");
     }
@@ -267,8 +293,8 @@ fn weakness_12_functions_do_not_throw() {
     assert!(trials[0].changes.is_empty() && trials[0].log_data.is_none(), "left alone: {}", trials[0]);
 }
 
-/// An endpoint that answers every request with one status and a JSON body; gives back how often it was asked.
-fn answering(status: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<()>) {
+/// An endpoint that answers every request with one status and body; gives back how often it was asked.
+fn answering(status: &'static str, body: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     let (asked, times) = std::sync::mpsc::channel();
@@ -276,7 +302,8 @@ fn answering(status: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<()>
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut request = [0; 65536];
             let _some = stream.read(&mut request);
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
             let _gone = stream.write_all(answer.as_bytes());
             let _gone = asked.send(());
         }
@@ -286,16 +313,24 @@ fn answering(status: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<()>
 
 #[test]
 fn weakness_13_only_success_counts_as_success() {
-    // Export mode: a 400 with a JSON body is no success, and the span goes into the log.
-    let (endpoint, asked) = answering("400 Bad Request");
-    let settings =
-        format!("export: {{endpoint: \"http://{endpoint}/v1/traces\", token: write-only-token, budget: 2000ms}}");
-    let mut edge = Edge::with("", |config| with_lambda(config, &settings));
-    edge.get("/items", &[]);
-    let ended = edge.end();
-    assert!(asked.try_recv().is_ok(), "it was tried");
-    assert_eq!(ended.spans(&ended.ledger[0]).len(), 2, "the span came by the log");
-    ended.gateway.stop();
+    // Export mode: a 400 with a JSON body is no success, and the span goes into the log. A 200 is one, whatever its body.
+    for (status, body, spans) in
+        [("400 Bad Request", "{}", 2), ("503 Service Unavailable", "{}", 2), ("200 OK", "ok", 1)]
+    {
+        let (endpoint, asked) = answering(status, body);
+        let settings =
+            format!("export: {{endpoint: \"http://{endpoint}/v1/traces\", token: write-only-token, budget: 2000ms}}");
+        let mut edge = Edge::with("", |config| with_lambda(config, &settings));
+        edge.get("/items", &[]);
+        let ended = edge.end();
+        assert!(asked.try_recv().is_ok(), "{status}: it was tried");
+        assert_eq!(
+            ended.spans(&ended.ledger[0]).len(),
+            spans,
+            "{status}: the span came by the log if it was not taken"
+        );
+        ended.gateway.stop();
+    }
 }
 
 /// Refuses the first connections as an overloaded receiver does, then passes everything on to the real one.
@@ -343,6 +378,27 @@ fn weakness_14_a_refused_delivery_comes_again_and_a_bad_record_spoils_nothing() 
     }
     assert_eq!(attribute(&ended.span(&ended.ledger[1]), "aws.cloudfront.context"), "derived");
     ended.gateway.stop();
+
+    // The sample's own lines: one that is malformed is alone in being lost.
+    let keys = ", authoritative_source: function_log";
+    let site = Site::new(Setup { cloudfront: true, cloudfront_keys: keys, ..Setup::default() });
+    let gateway = site.start();
+    let line = |b3: &str| format!("id 1789380930295000000 1789380930482000000 {b3}");
+    let good = "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1";
+    let events = ["garbage", good, "a-b-c"].map(|b3| json!({"id": "1", "timestamp": 1, "message": line(b3)}));
+    let envelope = json!({"messageType": "DATA_MESSAGE", "logEvents": events}).to_string();
+    assert_eq!(deliver(gateway.address("cloudfront", "http"), Some(ACCESS_KEY), &envelope), 200);
+    let spans = api::trace(gateway.ui(), "80f198ee56343ba864fe8b2a57d3eff7").unwrap_or_default();
+    assert_eq!(spans.len(), 1, "{spans:?}");
+    gateway.stop();
+}
+
+/// The status of a delivery of one record.
+fn deliver(address: SocketAddr, key: Option<&str>, record: &str) -> u16 {
+    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, record);
+    let body = json!({"requestId": "r", "timestamp": 1, "records": [{"data": data}]}).to_string();
+    let key: Vec<_> = key.map(|key| ("X-Amz-Firehose-Access-Key", key)).into_iter().collect();
+    http::send(address, "POST", "/", &key, body.as_bytes()).status
 }
 
 #[test]
@@ -350,15 +406,36 @@ fn weakness_15_nobody_delivers_without_the_key() {
     let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
     let gateway = site.start();
     let address = gateway.address("cloudfront", "http");
-    let record = json!({"x-edge-request-id": "a", "timestamp(ms)": "1789380930482", "sc-status": "200"});
-    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, record.to_string());
-    let body = json!({"requestId": "r", "timestamp": 1, "records": [{"data": data}]}).to_string();
-    for headers in [&[][..], &[("X-Amz-Firehose-Access-Key", "")], &[("X-Amz-Firehose-Access-Key", "other")]] {
-        assert_eq!(http::send(address, "POST", "/", headers, body.as_bytes()).status, 401, "{headers:?}");
+    let record = json!({"x-edge-request-id": "a", "timestamp(ms)": "1789380930482", "sc-status": "200"}).to_string();
+    for key in [None, Some(""), Some("other")] {
+        assert_eq!(deliver(address, key, &record), 401, "{key:?}");
     }
-    let with_key = [("X-Amz-Firehose-Access-Key", ACCESS_KEY)];
-    assert_eq!(http::send(address, "POST", "/", &with_key, body.as_bytes()).status, 200);
+    assert_eq!(deliver(address, Some(ACCESS_KEY), &record), 200);
     gateway.stop();
+}
+
+/// What Lambda@Edge functions send is taken with their token only.
+#[test]
+fn weakness_15_functions_send_with_a_token() {
+    for (token, arrives) in [("write-only-token", true), ("guessed-token", false)] {
+        let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
+        let text = std::fs::read_to_string(site.config()).expect("it was written");
+        let text = text
+            .replace("http: {endpoint", "http: {auth: {authenticator: bearertokenauth}, endpoint")
+            .replace("extensions:\n", "extensions:\n  bearertokenauth: {token: write-only-token}\n")
+            .replace("[health_check, ui]", "[bearertokenauth, health_check, ui]");
+        std::fs::write(site.config(), text).expect("it can be written");
+        let mut edge = Edge::of(site, |config, gateway| {
+            let endpoint = format!("http://{}/v1/traces", gateway.otlp_http());
+            with_lambda(config, &format!("export: {{endpoint: \"{endpoint}\", token: {token}, budget: 2000ms}}"));
+            // Without the functions' log: only what was sent is there.
+            config.deliveries.pop();
+        });
+        edge.get("/items", &[]);
+        let ended = edge.end();
+        assert_eq!(ended.spans(&ended.ledger[0]).len(), 1 + usize::from(arrives), "{token}");
+        ended.gateway.stop();
+    }
 }
 
 #[test]
@@ -411,6 +488,21 @@ fn weakness_18_every_record_is_accounted_for() {
     ended.gateway.stop();
 }
 
+/// A function's log is best effort: what is lost there loses no span, and not even the trace.
+#[test]
+fn weakness_18_a_lost_function_log_loses_no_span() {
+    let mut edge = Edge::with(", edge: {ids_via: console}", |config| {
+        config.functions = Functions::viewer_request(built("ids_via: console", "viewer-request.js"));
+    });
+    edge.get("/items", &[]);
+    let ended = edge.end();
+    let span = ended.span(&ended.ledger[0]);
+    assert_eq!(attribute(&span, "aws.cloudfront.context"), "derived");
+    let parent = format!("00-{}-{}-03", ended.ledger[0].trace_id, api::text(&span["spanId"]));
+    assert_eq!(ended.seen[0].traceparent, parent, "derived ids are those that the function sent");
+    ended.gateway.stop();
+}
+
 #[test]
 fn weakness_19_a_record_that_comes_again_makes_no_second_span() {
     let mut edge = Edge::with("", |config| {
@@ -432,4 +524,6 @@ fn weakness_19_a_record_that_comes_again_makes_no_second_span() {
 fn weakness_20_one_command_shows_spans() {
     let ended = Process::spawn(rootspan().args(["demo", "--requests", "40", "--exit"])).end();
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
+    // Every trace was read back from the UI's address and compared with what the CDN knows.
+    assert!(ended.stdout.contains("40 agree with the traces read back, 0 do not"), "{}", ended.stdout);
 }

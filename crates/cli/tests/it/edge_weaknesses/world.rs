@@ -30,6 +30,11 @@ impl Edge {
     /// With more keys of the receiver, and anything else of the emulator.
     pub(super) fn with(receiver: &'static str, change: impl FnOnce(&mut Config)) -> Self {
         let site = Site::new(Setup { cloudfront: true, cloudfront_keys: receiver, ..Setup::default() });
+        Self::of(site, |config, _| change(config))
+    }
+
+    /// With any gateway.
+    pub(super) fn of(site: Site, change: impl FnOnce(&mut Config, &Process)) -> Self {
         let gateway = site.start();
         let (origin, arrivals) = start_origin();
         let endpoint = format!("http://{}/", gateway.address("cloudfront", "http"));
@@ -38,7 +43,7 @@ impl Edge {
             deliveries: vec![Delivery::to_endpoint(&endpoint, ACCESS_KEY)],
             ..Config::default()
         };
-        change(&mut config);
+        change(&mut config, &gateway);
         let runtime = Runtime::new().expect("a runtime can be made");
         let running = runtime.block_on(Emulator::start(config)).expect("the emulator starts");
         Self { gateway, runtime, running, arrivals, sent: 0, _site: site }
