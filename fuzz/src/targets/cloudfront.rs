@@ -1,8 +1,11 @@
 //! CloudFront's logs in every form, and Firehose's deliveries of them.
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use rootspan_model::sampling::Threshold;
+use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter};
+use rootspan_wire::cloudfront::observation::read;
 use rootspan_wire::cloudfront::rules::{PathPattern, PathRule, Trust};
 use rootspan_wire::cloudfront::span::{Encoder, Settings};
 use rootspan_wire::cloudfront::{Columns, Found, Reader};
@@ -80,6 +83,20 @@ static WAYS: LazyLock<[(Reader, Settings); 2]> = LazyLock::new(|| {
     [(Reader::default(), Settings::default()), (reader, settings)]
 });
 
+/// What is counted of records gives back as many as it took, and bytes that are something else are refused.
+fn observations(reader: &Reader, settings: &Settings, input: &[u8]) {
+    let converter = Converter::new(reader.clone(), settings.clone(), AuthoritativeSource::AccessLog, true);
+    let mut conversion = converter.begin();
+    let mut sink = |_| ControlFlow::Continue(());
+    assert!(conversion.read(input, &mut sink).is_continue());
+    let observations = conversion.take_observations();
+    let mut count = 0;
+    read(observations.bytes(), &mut |_| count += 1).expect("our own observations are sound");
+    assert_eq!(count, observations.count());
+    // The first byte is the version; the rest is anything.
+    drop(read(&[&[1], input].concat(), &mut |_| {}));
+}
+
 fn records(input: &[u8]) {
     for (reader, settings) in WAYS.iter() {
         let mut encoder = Encoder::new(settings);
@@ -89,6 +106,7 @@ fn records(input: &[u8]) {
             Found::Otlp(text) => otlp.push(text.to_owned()),
             Found::Payload { .. } | Found::Gzip(_) | Found::Nothing | Found::Invalid(_) => {}
         });
+        observations(reader, settings, input);
         let batch = encoder.finish();
         let again = validate(batch.bytes().clone(), &Limits::default()).expect("our own spans are sound");
         assert_eq!((again.rejected.items, again.batch.span_count()), (0, batch.span_count()));

@@ -10,8 +10,10 @@ use rootspan_journal::directory::memory::MemoryDirectory;
 use rootspan_journal::directory::{Directory, join, parent};
 use rootspan_model::ids::{SpanId, TraceId};
 use rootspan_model::time::UnixNanos;
+use rootspan_store::coverage::{Arrival, CoverageRequest};
 use rootspan_store::store::{Options, QueryLimits, SearchRequest, Store};
 use rootspan_testkit::generate::{self, generate};
+use rootspan_wire::cloudfront::observation::{Fate, Observation, Observations, StatusClass};
 
 use crate::Target;
 
@@ -55,6 +57,19 @@ pub(super) const STORE: Target = Target {
                 "a trace that was never stored"
             );
         }
+        let request = CoverageRequest {
+            start: UnixNanos(0),
+            end: UnixNanos(u64::MAX),
+            step_minutes: 1440,
+            distribution: None,
+            behaviour: None,
+            patience: Duration::ZERO,
+        };
+        // Damaged counts are left out, and sums that a checksum covers are those that were written.
+        if let Ok(answer) = store.coverage(&request, &limits()) {
+            let steps = answer.keys.values().flat_map(|key| key.steps.values());
+            assert!(steps.map(|step| step.counts.records()).sum::<u64>() <= COUNTED, "more was counted than there was");
+        }
         let _closed = store.close();
     },
 };
@@ -78,7 +93,8 @@ static SOUND: LazyLock<Sound> = LazyLock::new(|| {
         let (sender, done) = mpsc::channel();
         store.ingest(batch, Box::new(move |outcome| sender.send(outcome.is_ok()).expect("somebody waits")));
         assert_eq!(done.recv(), Ok(true));
-        // The last one stays in the journal.
+        count(&store, number as u64);
+        // The last ones stay in the journal.
         if number == 0 {
             store.seal().expect("memory");
         }
@@ -98,6 +114,32 @@ static SOUND: LazyLock<Sound> = LazyLock::new(|| {
     }
     Sound { files, traces, spans }
 });
+
+/// Records that the sound store counts.
+const COUNTED: u64 = 30;
+
+/// Counts ten records, a third of them of another hour.
+fn count(store: &Store, number: u64) {
+    let mut observations = Observations::default();
+    for request in number * 10..number * 10 + 10 {
+        observations.push(&Observation {
+            fate: if request % 2 == 0 { Fate::Sampled } else { Fate::SampledOut },
+            status: StatusClass::Success,
+            distribution: "d111.cloudfront.net",
+            behaviour: "/api/*",
+            result_type: "Miss",
+            end: Some(UnixNanos(1_789_376_400_000_000_000 - request % 3 * 3_600_000_000_000)),
+            taken_nanos: Some(request * 1_000_000),
+            bytes: request,
+            request: Some(request << 20),
+            sent_to_origin: (request % 2 == 0).then_some((TraceId::new([1; 16]), SpanId::new([1; 8]))),
+        });
+    }
+    let (sender, done) = mpsc::channel();
+    let answer = Box::new(move |outcome: Result<(), _>| sender.send(outcome.is_ok()).expect("somebody waits"));
+    store.observe(observations, Arrival::Delivered, answer);
+    assert_eq!(done.recv(), Ok(true));
+}
 
 fn options() -> Options {
     Options {
