@@ -13,7 +13,7 @@ use std::fmt;
 
 use crate::ids::{SpanId, TraceId};
 use crate::sampling::{Randomness, Threshold};
-use crate::trace_context::TraceParent;
+use crate::trace_context::{TRACEPARENT_LENGTH, TraceParent};
 
 /// Begins a payload; the digit is the version of the format.
 const PREFIX: &str = "rs1;";
@@ -58,16 +58,20 @@ impl LogPayload {
 
     /// Parses what follows the prefix; something else may follow the payload, but not a letter or digit.
     fn parse_prefix(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(6, ';');
-        let traceparent = TraceParent::parse(parts.next()?).ok()?;
-        let incoming_parent = optional(parts.next()?, SpanId::from_hex)?;
-        let start = parts.next()?;
+        // All there are have one length: it need not be looked for.
+        let (traceparent, mut rest) = match text.split_at_checked(TRACEPARENT_LENGTH) {
+            Some((traceparent, behind)) if behind.starts_with(';') => (traceparent, behind.get(1..)?),
+            Some(_) | None => text.split_once(';')?,
+        };
+        let traceparent = TraceParent::parse(traceparent).ok()?;
+        let incoming_parent = optional(part(&mut rest)?, SpanId::from_hex)?;
+        let start = part(&mut rest)?;
         if start.is_empty() || start.len() > START_MAX_DIGITS || !start.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        let threshold = optional(parts.next()?, Threshold::parse)?;
-        let random_value = optional(parts.next()?, Randomness::parse)?;
-        let link = parse_link(parts.next()?)?;
+        let threshold = optional(part(&mut rest)?, Threshold::parse)?;
+        let random_value = optional(part(&mut rest)?, Randomness::parse)?;
+        let link = parse_link(rest)?;
         Some(Self {
             traceparent,
             incoming_parent,
@@ -100,6 +104,14 @@ fn write_optional(f: &mut fmt::Formatter<'_>, value: Option<impl fmt::Display>) 
         Some(value) => write!(f, "{value}"),
         None => f.write_str("-"),
     }
+}
+
+/// Takes what is before the next semicolon.
+fn part<'t>(rest: &mut &'t str) -> Option<&'t str> {
+    let end = rest.bytes().position(|byte| byte == b';')?;
+    let (part, behind) = rest.split_at_checked(end)?;
+    *rest = behind.get(1..)?;
+    Some(part)
 }
 
 /// `-` is `Some(None)`; what does not parse is `None`.

@@ -13,12 +13,12 @@
 
 use std::fmt;
 
-use crate::ids::{SpanId, TraceId};
+use crate::ids::{SpanId, TraceId, decode_hex_by, hex_values};
 
 pub mod trace_state;
 
 /// Length of a version 00 `traceparent`: `00-` + 32 + `-` + 16 + `-` + 2.
-const TRACEPARENT_LENGTH: usize = 55;
+pub(crate) const TRACEPARENT_LENGTH: usize = 55;
 
 /// The `traceparent` header: which trace, which span is the parent, and the trace flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ impl TraceParent {
         if known[2] != b'-' || known[35] != b'-' || known[52] != b'-' {
             return Err(TraceParentError::Delimiter);
         }
-        let version = lower_hex(&known[..2])?;
+        let [version] = lower_hex(&known[..2])?;
         match (version, bytes.get(TRACEPARENT_LENGTH)) {
             // Version ff is forbidden by section 3.2.2.1.
             (0xff, _) => return Err(TraceParentError::Version),
@@ -52,16 +52,12 @@ impl TraceParent {
             (_, Some(next)) if *next != b'-' => return Err(TraceParentError::Delimiter),
             _ => {}
         }
-        let mut trace_id = [0; TraceId::LENGTH];
-        for (byte, pair) in trace_id.iter_mut().zip(known[3..35].chunks_exact(2)) {
-            *byte = lower_hex(pair)?;
-        }
-        let mut span_id = [0; SpanId::LENGTH];
-        for (byte, pair) in span_id.iter_mut().zip(known[36..52].chunks_exact(2)) {
-            *byte = lower_hex(pair)?;
-        }
-        let flags = TraceFlags(lower_hex(&known[53..55])?);
-        let parsed = Self { trace_id: TraceId::new(trace_id), span_id: SpanId::new(span_id), flags };
+        let [flags] = lower_hex(&known[53..55])?;
+        let parsed = Self {
+            trace_id: TraceId::new(lower_hex(&known[3..35])?),
+            span_id: SpanId::new(lower_hex(&known[36..52])?),
+            flags: TraceFlags(flags),
+        };
         if !parsed.trace_id.is_valid() || !parsed.span_id.is_valid() {
             return Err(TraceParentError::ZeroId);
         }
@@ -132,14 +128,11 @@ impl fmt::Debug for TraceFlags {
     }
 }
 
-/// One byte from two lower-case digits: the specification excludes upper case, unlike most id parsers.
-fn lower_hex(pair: &[u8]) -> Result<u8, TraceParentError> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'a'..=b'f' => Ok(byte - b'a' + 10),
-        _ => Err(TraceParentError::Digit),
-    };
-    Ok(digit(pair[0])? << 4 | digit(pair[1])?)
+/// Bytes from pairs of lower-case digits: the specification excludes upper case, unlike most id parsers.
+fn lower_hex<const N: usize>(digits: &[u8]) -> Result<[u8; N], TraceParentError> {
+    static VALUES: [u8; 256] = hex_values(false);
+    let mut bytes = [0; N];
+    if decode_hex_by(&VALUES, digits, &mut bytes) { Ok(bytes) } else { Err(TraceParentError::Digit) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::InvalidRecord;
 use super::record::{Field, Record, Source};
-use super::scan::Below;
+use super::scan::for_each_below;
 
 /// Most columns of a line: CloudFront's delivery takes up to 128 fields.
 const MAX_COLUMNS: usize = 128;
@@ -80,16 +80,14 @@ impl Columns {
             return row.end();
         }
         let (mut begin, mut has_escapes) = (0, false);
-        for at in Below::<{ b'%' + 1 }>::new(line.as_bytes()) {
-            match line.as_bytes()[at] {
-                b'\t' => {
-                    row.put(line.get(begin..at).unwrap_or_default(), has_escapes);
-                    (begin, has_escapes) = (at + 1, false);
-                }
-                b'%' => has_escapes = true,
-                _ => {}
+        for_each_below(line.as_bytes(), b'%' + 1, |at, byte| match byte {
+            b'\t' => {
+                row.put(line.get(begin..at).unwrap_or_default(), has_escapes);
+                (begin, has_escapes) = (at + 1, false);
             }
-        }
+            b'%' => has_escapes = true,
+            _ => {}
+        });
         row.put(line.get(begin..).unwrap_or_default(), has_escapes);
         row.end()
     }

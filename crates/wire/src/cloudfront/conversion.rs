@@ -14,6 +14,9 @@ use crate::otlp::validate::Limits;
 /// Requests have about this length; a short record makes a longer span.
 const REQUEST_BYTES: usize = 4 << 20;
 
+/// A request ends with the span that makes it too long.
+const LONGEST_USUAL_SPAN: usize = 4 << 10;
+
 /// Which logs make the viewer's span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AuthoritativeSource {
@@ -195,6 +198,8 @@ impl<'c> Conversion<'c> {
 
     /// Converts the next piece of a log, which ends with a line's end, or with the log's.
     pub fn read_next<'d>(&mut self, data: &'d [u8], sink: &mut Sink<'_>) -> ControlFlow<(), Option<&'d [u8]>> {
+        // Spans are about as long as their records.
+        self.encoder.reserve(data.len().min(REQUEST_BYTES));
         let mut session = std::mem::replace(&mut self.session, self.converter.reader.session());
         let mut flow = ControlFlow::Continue(());
         let mut is_packed = false;
@@ -294,6 +299,12 @@ impl<'c> Conversion<'c> {
 
     fn placed(&mut self, outcome: Outcome, sink: &mut Sink<'_>) -> ControlFlow<()> {
         self.tally.add(What::of(outcome), 1);
-        if self.encoder.byte_count() >= REQUEST_BYTES { self.flush(sink) } else { ControlFlow::Continue(()) }
+        if self.encoder.byte_count() < REQUEST_BYTES {
+            return ControlFlow::Continue(());
+        }
+        self.flush(sink)?;
+        // The next one will be as long: not to be moved while it grows.
+        self.encoder.reserve(REQUEST_BYTES + LONGEST_USUAL_SPAN);
+        ControlFlow::Continue(())
     }
 }

@@ -6,7 +6,6 @@ use rootspan_model::conventions::cloudfront;
 use rootspan_model::log_payload::LogPayload;
 
 use super::ReadOptions;
-use super::scan::Below;
 
 /// Which of CloudFront's logs a record comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -254,25 +253,24 @@ fn plain_name(name: &str) -> String {
 
 /// Undoes percent-encoding unless that gives no text.
 pub(super) fn percent_decoded(text: Cow<'_, str>) -> Cow<'_, str> {
-    if !text.as_bytes().contains(&b'%') {
+    let bytes = text.as_bytes();
+    if memchr::memchr(b'%', bytes).is_none() {
         return text;
     }
-    let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
-    let mut done = 0;
-    for at in Below::<{ b'%' + 1 }>::new(bytes) {
-        // A percent sign may be one of the two characters behind another.
-        if at < done || bytes[at] != b'%' {
-            continue;
-        }
-        let digit = |at: usize| hex_value(*bytes.get(at)?);
-        if let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) {
-            decoded.extend_from_slice(&bytes[done..at]);
+    let mut rest = bytes;
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        if *byte == b'%'
+            && let Some(([high, low], behind)) = behind.split_first_chunk()
+            && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
+        {
             decoded.push(high << 4 | low);
-            done = at + 3;
+            rest = behind;
+        } else {
+            decoded.push(*byte);
         }
     }
-    decoded.extend_from_slice(&bytes[done..]);
     String::from_utf8(decoded).map_or(text, Cow::Owned)
 }
 

@@ -8,38 +8,43 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Positions of all bytes below `LIMIT`, which is at most 128.
-#[derive(Debug)]
-pub(super) struct Below<'t, const LIMIT: u8> {
-    text: &'t [u8],
-    /// Where the word behind the one in `mask` begins.
-    next_word: usize,
-    /// The highest bit of each byte of the word that was found and not given yet.
-    mask: u64,
-}
-
-impl<'t, const LIMIT: u8> Below<'t, LIMIT> {
-    #[inline]
-    pub(super) const fn new(text: &'t [u8]) -> Self {
-        Self { text, next_word: 0, mask: 0 }
-    }
-}
-
-impl<const LIMIT: u8> Iterator for Below<'_, LIMIT> {
-    type Item = usize;
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        while self.mask == 0 {
-            let word = word_at(self.text, self.next_word)?;
-            self.next_word += 8;
-            // With its highest bit set no byte borrows from the next one; the bit stays where the byte is not below.
-            self.mask = !(((word | HIGH) - each(LIMIT)) | word) & HIGH;
+/// Calls `each` with the position and the value of every byte below `limit`, which is at most 128.
+///
+/// Blocks are as long as a mask has bits: a processor guesses wrong once at the end of each, and with shorter ones that is
+/// what takes the time.
+#[inline]
+pub(super) fn for_each_below(text: &[u8], limit: u8, mut each: impl FnMut(usize, u8)) {
+    let mut begin = 0;
+    let mut last = [0xff; 64];
+    while begin < text.len() {
+        let rest = &text[begin..];
+        let block = rest.first_chunk::<64>().unwrap_or_else(|| {
+            last[..rest.len()].copy_from_slice(rest);
+            &last
+        });
+        let mut mask = below(block, limit);
+        while mask != 0 {
+            let bit = mask.trailing_zeros() as usize;
+            each(begin + bit, block[bit & 63]);
+            mask &= mask - 1;
         }
-        let found = self.next_word - 8 + (self.mask.trailing_zeros() / 8) as usize;
-        self.mask &= self.mask - 1;
-        Some(found)
+        begin += 64;
     }
+}
+
+/// A bit for each byte that is below the limit.
+#[inline]
+fn below(block: &[u8; 64], limit: u8) -> u64 {
+    // Moves the lowest bit of each byte into the highest byte: bit 8 k + 7 (8 - k) is bit 56 + k, and no two others meet.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let mut mask = 0;
+    for (index, word) in block.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // With its highest bit set no byte borrows from the next one; the bit stays where the byte is not below.
+        let found = !(((word | HIGH) - each_byte(limit)) | word) & HIGH;
+        mask |= ((found >> 7).wrapping_mul(GATHER) >> 56) << (8 * index);
+    }
+    mask
 }
 
 /// The first byte from `from` on that ends a JSON string or makes it more than its bytes: a quote, a backslash, or a control
@@ -50,9 +55,9 @@ pub(super) fn find_string_end(text: &[u8], from: usize) -> Option<usize> {
     loop {
         let word = word_at(text, at)?;
         let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-        let is_quote = zeros(word ^ each(b'"'));
-        let is_backslash = zeros(word ^ each(b'\\'));
-        let is_control = word.wrapping_sub(each(0x20)) & !word;
+        let is_quote = zeros(word ^ each_byte(b'"'));
+        let is_backslash = zeros(word ^ each_byte(b'\\'));
+        let is_control = word.wrapping_sub(each_byte(0x20)) & !word;
         // Borrows make false ones only behind a true one.
         let found = (is_quote | is_backslash | is_control) & HIGH;
         if found != 0 {
@@ -63,11 +68,11 @@ pub(super) fn find_string_end(text: &[u8], from: usize) -> Option<usize> {
 }
 
 /// A word of this byte alone.
-const fn each(byte: u8) -> u64 {
+const fn each_byte(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// The word that begins there; behind the end are bytes that nobody looks for. `None` if all of it is behind.
+/// The word that begins there; behind the end are bytes that nobody looks for. `None` if all of it is behind the end.
 #[inline]
 fn word_at(text: &[u8], at: usize) -> Option<u64> {
     let rest = text.get(at..).filter(|rest| !rest.is_empty())?;
@@ -85,9 +90,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn finds_what_a_loop_finds(text: Vec<u8>, from in 0..20_usize) {
-            let below: Vec<usize> = Below::<0x26>::new(&text).collect();
-            let expected: Vec<usize> = (0..text.len()).filter(|at| text[*at] < 0x26).collect();
+        fn finds_what_a_loop_finds(text in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), from in 0..20_usize) {
+            let mut below = Vec::new();
+            for_each_below(&text, 0x26, |at, byte| below.push((at, byte)));
+            let expected: Vec<(usize, u8)> = text.iter().copied().enumerate().filter(|(_, byte)| *byte < 0x26).collect();
             assert_eq!(below, expected);
             let is_end = |at: &usize| matches!(text[*at], b'"' | b'\\' | 0..0x20);
             assert_eq!(find_string_end(&text, from), (from..text.len()).find(is_end));

@@ -447,8 +447,8 @@ fn traceparent_in_headers(headers: &str) -> Result<Option<TraceParent>, Unplaced
 /// says nothing about the request, so it is no name.
 fn span_name(record: &Record<'_>, routes: &[Route]) -> Cow<'static, str> {
     let method = attributes::known_method(record).unwrap_or("HTTP");
-    let path = attributes::path(record).unwrap_or_default();
-    let route = routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
+    let of_path = |path: &str| routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
+    let route = if routes.is_empty() { None } else { of_path(attributes::path(record).unwrap_or_default()) };
     let behavior = record.get(Field::CacheBehavior).filter(|pattern| *pattern != "*");
     match route.or(behavior) {
         Some(route) => [method, " ", route].concat().into(),

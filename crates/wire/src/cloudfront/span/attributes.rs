@@ -87,11 +87,15 @@ fn put_connection(out: &mut Vec<u8>, record: &Record<'_>, kept: &Privacy) {
         };
         put_text(out, http::NETWORK_PROTOCOL_VERSION, Some(version));
     }
-    if let Some((name, version)) = record.get(Field::TlsProtocol).and_then(|protocol| protocol.split_once('v')) {
-        // The only one there is needs no memory.
-        let name = if name == "TLS" { Cow::Borrowed("tls") } else { name.to_ascii_lowercase().into() };
-        put_text(out, http::TLS_PROTOCOL_NAME, Some(&name));
-        put_text(out, http::TLS_PROTOCOL_VERSION, Some(version));
+    if let Some(protocol) = record.get(Field::TlsProtocol) {
+        if let Some(version) = protocol.strip_prefix("TLSv") {
+            // The only one there is needs no memory.
+            put_text(out, http::TLS_PROTOCOL_NAME, Some("tls"));
+            put_text(out, http::TLS_PROTOCOL_VERSION, Some(version));
+        } else if let Some((name, version)) = protocol.split_once('v') {
+            put_text(out, http::TLS_PROTOCOL_NAME, Some(&name.to_ascii_lowercase()));
+            put_text(out, http::TLS_PROTOCOL_VERSION, Some(version));
+        }
     }
     put_text(out, http::TLS_CIPHER, record.get(Field::TlsCipher));
 }
@@ -132,7 +136,8 @@ pub(super) fn known_method(record: &Record<'_>) -> Option<&'static str> {
 
 /// The path without the query that real-time logs add to it.
 pub(super) fn path<'r>(record: &'r Record<'_>) -> Option<&'r str> {
-    record.get(Field::UriStem)?.split('?').next()
+    let stem = record.get(Field::UriStem)?;
+    stem.get(..memchr::memchr(b'?', stem.as_bytes()).unwrap_or(stem.len()))
 }
 
 fn query<'r>(record: &'r Record<'_>) -> Option<&'r str> {
