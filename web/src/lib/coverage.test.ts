@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addCounts, axis, coveredSeconds, errorsOf, extentOf, findingText, groupFindings, mergeSteps, sortCoverage, tracesHref, type Counts, type CoverageAnswer, type CoverageBehaviour } from './coverage';
+import { addCounts, axis, coveredSeconds, errorsOf, extentOf, fates, findingText, groupFindings, mergeSteps, sortCoverage, tracesHref, type Counts, type CoverageAnswer, type CoverageBehaviour } from './coverage';
 
 const MINUTE = 60_000;
 const START = 1_764_094_200_000;
@@ -46,6 +46,13 @@ describe('coverage', () => {
     const [a, b] = [behaviour('a', [2, { records: 1 }], [4, { records: 2 }]), behaviour('b', [1, { records: 4 }], [2, { records: 8 }])];
     expect(mergeSteps([a, b]).map(({ records }) => records)).toEqual([4, 9, 2]);
     expect(a.steps[0].records).toBe(1);
+  });
+
+  it('says what became of every record', () => {
+    const parts = { sampled: 5, sampledOut: 4, kept: 3, thinned: 2, unplaced: 1, secondary: 6 };
+    const all = fates(counts({ ...parts, records: 21, redelivered: 9, derived: 5 }));
+    expect(all.map(([, count]) => count).reduce((sum, count) => sum + count, 0)).toBe(21);
+    expect(fates(counts({ sampled: 5, unplaced: 1 }))).toEqual([['sampled', 5], ['unplaced', 1]]);
   });
 
   it('knows where its records lie', () => {

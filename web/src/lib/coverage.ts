@@ -157,6 +157,19 @@ function addNames(sum: Record<string, number>, more: Record<string, number>): vo
   for (const [name, count] of Object.entries(more)) sum[name] = (sum[name] ?? 0) + count;
 }
 
+/** What became of the records, each in exactly one part; then what is no part of them. Without what is zero. */
+export function fates(counts: Counts): [string, number][] {
+  const all: [string, number][] = [
+    ['sampled', counts.sampled],
+    ['not sampled', counts.sampledOut],
+    ['kept though not sampled', counts.kept],
+    ['thinned by the rates', counts.thinned],
+    ['unplaced', counts.unplaced],
+    ['of another source', counts.secondary],
+  ];
+  return all.filter(([, count]) => count > 0);
+}
+
 /** Words for a behaviour. */
 export function behaviourLabel(behaviour: string): string {
   if (behaviour === '') return 'behaviour not logged';
