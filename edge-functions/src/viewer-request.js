@@ -44,6 +44,9 @@ var SETTINGS = {"rules":[{"pattern":"*","threshold":"0","trust":"restart","bagga
 /** Headers of other propagators: a stale one beside ours would send the origin's spans into another trace. */
 var FOREIGN = ['b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags', 'x-amzn-trace-id'];
 
+var TRACEPARENT_MIN_CHARS = 55;
+/** An invalid trace id; its half is an invalid span id. */
+var ZEROS = '00000000000000000000000000000000';
 // rootspan:if incoming
 var TRACESTATE_MAX_MEMBERS = 32;
 var TRACESTATE_MAX_CHARS = 512;
@@ -358,11 +361,15 @@ function isForced(headers) {
  * @returns {?Context}
  */
 function parseTraceparent(header) {
+    if (header.length < TRACEPARENT_MIN_CHARS) {
+        // Most requests have none: no pattern is needed to see that.
+        return null;
+    }
     var match = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-|$)/.exec(header);
     if (!match || match[1] === 'ff' || (match[1] === '00' && header.length !== 55)) {
         return null;
     }
-    if (/^0+$/.test(match[2]) || /^0+$/.test(match[3])) {
+    if (match[2] === ZEROS || match[3] === ZEROS.slice(16)) {
         return null;
     }
     return { traceId: match[2], spanId: match[3], flags: parseInt(match[4], 16) };

@@ -105,7 +105,64 @@ function problemOf(outcome, input) {
     return '';
 }
 
+// An answer to such an event. What viewer-request wrote may be there, or not.
+function exchange(random) {
+    var made = event(random);
+    if (typeof made === 'object' && made !== null && random(20) > 0) {
+        made.response = random(10) === 0 ? anything(random, 0) : {
+            statusCode: 200,
+            headers: random(10) === 0 ? anything(random, 0) : { 'server-timing': random(3) === 0 ? anything(random, 0) : { value: text(random) } }
+        };
+    }
+    return made;
+}
+
+// The headers as far as they can be told apart; functions and undefined values are the same to JSON.
+function print(value) {
+    return JSON.stringify(value === undefined ? null : value);
+}
+
+// What viewer-response may do: add to two headers, if the request's context is whole.
+function problemOfResponse(returned, input, before) {
+    if (returned !== (input ? input.response : input)) {
+        return 'returned something else';
+    }
+    var isChanged = print(returned) !== before;
+    var sent = input && input.request && input.request.headers && input.request.headers.traceparent;
+    var isWhole = sent && typeof sent.value === 'string' && /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(sent.value);
+    if (isChanged && !isWhole) {
+        return 'changed ' + before + ' to ' + print(returned);
+    }
+    return isChanged ? 'changed' : '';
+}
+
 export default {
+    // The failures of the viewer-response function.
+    checkResponse: function (loaded, count, seed) {
+        var random = generator(seed);
+        var failures = [];
+        var changed = 0;
+        loaded.configure({ respond: { serverTiming: true, header: 'x-trace-id' } });
+        for (var i = 0; i < count; i++) {
+            var input = exchange(random);
+            var before = print(input ? input.response : input);
+            var problem;
+            try {
+                problem = problemOfResponse(loaded.handler(input), input, before);
+            } catch (error) {
+                problem = 'threw ' + error;
+            }
+            if (problem === 'changed') {
+                changed++;
+            } else if (problem) {
+                failures.push('fuzz answer ' + i + ': ' + problem);
+            }
+        }
+        if (changed < count / 10) {
+            failures.push('fuzz: only ' + changed + ' of ' + count + ' answers were changed');
+        }
+        return failures;
+    },
     // The failures among `count` events.
     check: function (loaded, count, seed) {
         var random = generator(seed);

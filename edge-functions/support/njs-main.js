@@ -1,18 +1,31 @@
-// The viewer-request function under njs: the engine whose features CloudFront's runtime resembles most.
+// The functions under njs, the engine whose features CloudFront's runtime resembles most. `CHECKS` says which checks:
+// `all` of functions that take any settings, `console`, or those of a function that keeps its own (`VECTORS` is a file of theirs).
 import fs from 'fs';
 import fuzz from 'fuzz.js';
 import loaded from 'viewer-request.js';
+import other from 'other.js';
 import options from 'options.js';
-import response from 'viewer-response.js';
 import vectors from 'vectors.js';
 
 var failures = [];
-vectors.files.forEach(function (name) {
-    var file = JSON.parse(fs.readFileSync(process.env.TESTDATA + '/' + name, 'utf8'));
-    failures = failures.concat(vectors.check(loaded, name, file));
-});
-var xray = JSON.parse(fs.readFileSync(process.env.TESTDATA + '/xray.json', 'utf8'));
-failures = failures.concat(options.check(loaded, response, xray));
-failures = failures.concat(fuzz.check(loaded, 5000, 2));
+
+function read(path) {
+    return JSON.parse(fs.readFileSync(path, 'utf8'));
+}
+
+if (process.env.CHECKS === 'all') {
+    vectors.files.forEach(function (name) {
+        failures = failures.concat(vectors.check(loaded, name, read(process.env.TESTDATA + '/' + name)));
+    });
+    failures = failures.concat(options.check(loaded, other, read(process.env.TESTDATA + '/xray.json')));
+    failures = failures.concat(fuzz.check(loaded, 5000, 2));
+    failures = failures.concat(fuzz.checkResponse(other, 5000, 2));
+} else if (process.env.CHECKS === 'console') {
+    failures = failures.concat(options.checkConsole(loaded));
+} else {
+    failures = failures.concat(vectors.check(loaded, 'viewer-request.json', { vectors: read(process.env.VECTORS) }));
+    failures = failures.concat(fuzz.check(loaded, 1000, 3));
+    failures = failures.concat(vectors.checkComposed(other));
+}
 failures.forEach(function (failure) { console.log(failure); });
 console.log(failures.length === 0 ? 'njs: all vectors and fuzzed events passed' : 'njs: ' + failures.length + ' failed');

@@ -151,6 +151,22 @@ function responses(loaded, fail) {
 }
 
 export default {
+    // A function that was built to print its data and nothing else.
+    checkConsole: function (loaded) {
+        var failures = [];
+        var printed = [];
+        var original = console.log;
+        try {
+            console.log = function (line) { printed.push(line); };
+            run(loaded, null, {});
+        } finally {
+            console.log = original;
+        }
+        if (printed.length !== 1 || printed[0].slice(0, 59) !== 'rs1;00-' + TRACE + '-' + SPAN + '-03') {
+            failures.push('console: printed ' + printed.join());
+        }
+        return failures;
+    },
     // `xray` is the file of that name; `response` the viewer-response function.
     check: function (loaded, response, xray) {
         var failures = [];

@@ -157,6 +157,18 @@ function viewerRequests(loaded, file, fail) {
     });
 }
 
+// A function with the module pasted in: what it logs of its own stands before ours.
+function composed(loaded, fail) {
+    var outcome = run(loaded, null, event(REQUEST_ID, { traceparent: { value: 'stale' } }));
+    var sent = String(outcome.value('traceparent'));
+    if (!/^00-09d64ae8d7628a6968e3f996796f3f63-2184743dd888b4f1-0[03]$/.test(sent)) {
+        fail('sent', sent);
+    }
+    if (outcome.logged.length !== 1 || outcome.logged[0].indexOf('variant=abcdmine;rs1;' + sent + ';-;') !== 0) {
+        fail('logged', outcome.logged.join());
+    }
+}
+
 var CHECKS = {
     'traceparent.json': traceparents,
     'tracestate.json': tracestates,
@@ -172,6 +184,11 @@ export default {
         CHECKS[name](loaded, file, function (vector, got) {
             failures.push(name + ': ' + vector + ': got ' + got);
         });
+        return failures;
+    },
+    checkComposed: function (loaded) {
+        var failures = [];
+        composed(loaded, function (what, got) { failures.push('composed: ' + what + ': got ' + got); });
         return failures;
     },
     run: run,

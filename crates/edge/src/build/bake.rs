@@ -8,14 +8,14 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::settings::{Baggage, IdsVia, Propagator, Settings, Trust};
 
-/// The declaration of a variable with this value, over several lines.
-pub(super) fn variable(name: &str, value: &serde_json::Value) -> String {
+/// The declaration of a variable with this value, over several lines, and the type that the type check takes it for.
+pub(super) fn variable(name: &str, kind: &str, value: &serde_json::Value) -> String {
     let mut printed = Vec::new();
     value
         .serialize(&mut Serializer::with_formatter(&mut printed, PrettyFormatter::with_indent(b"    ")))
         .expect("a JSON value can be written to memory");
     let printed = String::from_utf8(printed).expect("JSON is UTF-8");
-    let mut declaration = format!("var {name} = ");
+    let mut declaration = format!("/** @type {{{kind}}} */\nvar {name} = ");
     for character in printed.chars() {
         if character.is_ascii() {
             declaration.push(character);

@@ -146,7 +146,11 @@ fn viewer_request_module(settings: &Settings, form: Form) -> Result<BuiltFunctio
 fn viewer_response(settings: &Settings, form: Form) -> Result<BuiltFunction, BuildError> {
     let header = settings.options.trace_id_header.as_deref().unwrap_or_default();
     let baked = json!({"respond": {"serverTiming": settings.options.server_timing, "header": header}});
-    let source = replaced(VIEWER_RESPONSE, SETTINGS_MARKERS, &bake::variable("SETTINGS", &baked));
+    let source = replaced(
+        VIEWER_RESPONSE,
+        SETTINGS_MARKERS,
+        &bake::variable("SETTINGS", "{respond: {serverTiming: boolean, header: string}}", &baked),
+    );
     finished("viewer-response.js", Runtime::CloudFront, form, &source)
 }
 
@@ -156,7 +160,7 @@ fn lambda_edge(
     file_name: &'static str,
     export: &str,
 ) -> Result<BuiltFunction, BuildError> {
-    let lambda = bake::variable("LAMBDA", &bake::lambda(settings));
+    let lambda = bake::variable("LAMBDA", "LambdaSettings", &bake::lambda(settings));
     let adapter = replaced(LAMBDA_EDGE, LAMBDA_MARKERS, &lambda);
     let adapter =
         adapter.replace("var VERSION = '0.0.0';", concat!("var VERSION = '", env!("CARGO_PKG_VERSION"), "';"));
@@ -187,7 +191,7 @@ fn dispensable(settings: &Settings, runtime: Runtime, others: &[&'static str]) -
 
 /// The source of the viewer-request function with its settings, without `left_out`.
 fn rules(settings: &Settings, left_out: &[&str]) -> String {
-    let baked = bake::variable("SETTINGS", &bake::rules(settings));
+    let baked = bake::variable("SETTINGS", "Settings", &bake::rules(settings));
     sections::without_sections(&replaced(VIEWER_REQUEST, SETTINGS_MARKERS, &baked), left_out)
 }
 
@@ -213,7 +217,7 @@ fn finished(file_name: &'static str, runtime: Runtime, form: Form, source: &str)
                 writeln!(minified.code, "//# sourceMappingURL={file_name}.map")
                     .expect("writing to a string does not fail");
             }
-            let source_name = file_name.replace(".", ".source.");
+            let source_name = file_name.replacen('.', ".source.", 1);
             let map = source_map::json(file_name, &source_name, source, &minified.mappings);
             (minified.code, Some(map))
         }
