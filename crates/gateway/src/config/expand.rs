@@ -87,7 +87,7 @@ impl Tree<'_> {
             Err(reason) => return self.problems.error(position, reason),
         };
         for name in &expanded.unset {
-            self.problems.warning(position, format!("the variable {name} is not set; nothing stands in its place"));
+            self.problems.unset_variable(position, name);
         }
         // Quotes around a reference are not quotes around its value. Text with a reference in it is text.
         *scalar = Scalar::new(expanded.text, expanded.whole.is_some());

@@ -129,6 +129,7 @@ fn load_tree(sources: &[Source], variables: Variables<'_>) -> Result<(Config, No
         }
         _ => {
             debug_assert!(!problems.is_empty(), "a configuration that is not there has a reason");
+            problems.blame_unset();
             Err(problems)
         }
     }
@@ -180,8 +181,10 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
         hosts_file: None,
         warnings: Vec::new(),
     };
-    auth::check(&config, &extensions.ids, problems);
-    file_storage::check(&config, &extensions.ids, problems);
+    // One without settings that does not run is taken for none, but it stands there.
+    let defined = [extensions.ids, extensions.empty].concat();
+    auth::check(&config, &defined, problems);
+    file_storage::check(&config, &defined, problems);
     Some(config)
 }
 
@@ -191,12 +194,14 @@ struct Definitions<C> {
     components: BTreeMap<ComponentId, C>,
     /// Ids as written, also those whose definition has a mistake: a reference to them is no second mistake.
     ids: Vec<String>,
+    /// Ids of those that nothing names and that have no settings.
+    empty: Vec<String>,
 }
 
 impl<C: Component> Definitions<C> {
     /// The definitions of a section; `used` is what pipelines name.
     fn decode(root: &Node, section: &'static str, used: &[Reference], problems: &mut Problems) -> Self {
-        let mut definitions = Self { section, components: BTreeMap::new(), ids: Vec::new() };
+        let mut definitions = Self { section, components: BTreeMap::new(), ids: Vec::new(), empty: Vec::new() };
         if let Some(entry) = root.get(section) {
             let node = entry.value.structure();
             match &node.value {
@@ -228,6 +233,7 @@ impl<C: Component> Definitions<C> {
         let id = entry.key.trim();
         // `jaeger: null` in a later file takes away what an earlier one defined.
         if entry.value.is_null() && !used.iter().any(|(used, _)| used.to_string() == id) {
+            self.empty.push(id.to_owned());
             return;
         }
         self.ids.push(id.to_owned());

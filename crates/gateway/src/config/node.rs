@@ -294,7 +294,11 @@ impl Builder<'_> {
             return Err(format!("more than {MAX_NODES} values, aliases counted in full"));
         }
         let Some(open) = self.open.last_mut() else {
-            // Further documents of the stream are not read, as in the collector.
+            // The collector reads the first document and passes over the others, which nobody notices.
+            if self.root.is_some() && !node.is_null() {
+                let message = "a second YAML document: only one is read; give it a file and a `--config` of its own";
+                self.problems.error(&node.position, message);
+            }
             self.root.get_or_insert(node);
             return Ok(());
         };

@@ -46,6 +46,8 @@ impl fmt::Display for Problem {
 pub struct Problems {
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Variables that are not set: a warning each, or beside errors perhaps what they come from.
+    unset: Vec<Problem>,
 }
 
 impl Problems {
@@ -69,6 +71,18 @@ impl Problems {
         self.warnings.push(Problem { position: Some(position.clone()), message: message.into() });
     }
 
+    /// Adds a variable that is not set.
+    pub(crate) fn unset_variable(&mut self, position: &Position, name: &str) {
+        let message = format!("the variable {name} is not set; nothing stands in its place");
+        self.unset.push(Problem { position: Some(position.clone()), message });
+    }
+
+    /// Names the variables that are not set beside what is wrong.
+    pub(crate) fn blame_unset(&mut self) {
+        self.errors.append(&mut self.unset);
+        self.sort();
+    }
+
     /// Whether nothing is wrong; warnings do not count.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -83,6 +97,8 @@ impl Problems {
 
     /// Takes the warnings out.
     pub(crate) fn take_warnings(&mut self) -> Vec<Problem> {
+        self.warnings.append(&mut self.unset);
+        self.sort();
         std::mem::take(&mut self.warnings)
     }
 

@@ -440,9 +440,11 @@ service: {extensions: [ui], pipelines: {traces: {receivers: [cloudfront], export
     check_problems(
         &text.replace("hunter2", "'${NOT_SET}'"),
         &expect![[r#"
-        gateway.yaml:2:38: a secret must not be empty
-        gateway.yaml:4:57: a secret must not be empty
-    "#]],
+            gateway.yaml:2:38: a secret must not be empty
+            gateway.yaml:2:38: the variable NOT_SET is not set; nothing stands in its place
+            gateway.yaml:4:57: a secret must not be empty
+            gateway.yaml:4:57: the variable NOT_SET is not set; nothing stands in its place
+        "#]],
     );
 }
 
@@ -550,4 +552,24 @@ service: {extensions: [file_storage/q], pipelines: {traces: {receivers: [otlp], 
         gateway.yaml:3:94: `fsync` is accepted and has no effect: what is acknowledged is always synced
     "#]]
     .assert_eq(&format!("{}\n", warnings.join("\n")));
+}
+
+#[test]
+fn what_is_not_there_is_named_beside_what_is_wrong() {
+    let problems = |text: &str| {
+        let source = Source::Text { name: "t".to_owned(), text: text.to_owned() };
+        load_with(&[source], &|_| None).expect_err("wrong").to_string()
+    };
+    let pipelines = "service: {pipelines: {traces: {receivers: [otlp], exporters: [otlp]}}}\n";
+    let said = problems(&format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}\nexporters: {{otlp: {{endpoint: '${{NOWHERE}}', timeot: 1s}}}}\n{pipelines}"
+    ));
+    assert!(said.contains("the variable NOWHERE is not set") && said.contains("unknown key `timeot`"), "{said}");
+    let said = problems(&format!(
+        "receivers: {{otlp: {{protocols: {{grpc: {{}}}}}}}}\nextensions: {{file_storage: }}\n\
+         exporters: {{otlp: {{endpoint: 'a:1', sending_queue: {{storage: file_storage}}}}}}\n{pipelines}"
+    ));
+    assert!(said.contains("`file_storage` does not run: add it to `service.extensions`"), "{said}");
+    let said = problems("receivers: {}\n---\nexporters: {}\n");
+    assert!(said.contains("t:3:1: a second YAML document"), "{said}");
 }

@@ -146,7 +146,9 @@ impl Listener {
                 Arc::new(bind(endpoint).await.map_err(|error| not_listening(&error, what, address, key))?)
             }
             (None, ListenAddress::Unix(path)) => {
-                Arc::new(bind_unix(path).await.map_err(|error| not_listening(&error, what, address, key))?)
+                let socket = bind_unix(path).await.map_err(|error| not_listening(&error, what, address, key))?;
+                tracing::info!(socket = %path.display(), "{what} listens");
+                Arc::new(socket)
             }
         };
         Ok(Self { configured: address.clone(), socket, tls: None })

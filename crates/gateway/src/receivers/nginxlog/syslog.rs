@@ -70,6 +70,7 @@ impl Socket {
         };
         let socket = bind().map_err(|error: io::Error| refused(id, "unix", path, &error))?;
         drop(socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER_BYTES));
+        tracing::info!(socket = path, "the receiver {id} listens");
         Ok(Self::Unix(socket, PathBuf::from(path)))
     }
 
