@@ -8,6 +8,7 @@ use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 
 use crate::extensions::auth::Identity;
+use crate::extensions::bearertokenauth::RateLimit;
 
 /// One client, or one request of a client.
 #[derive(Clone, Debug, Default)]
@@ -18,13 +19,15 @@ pub(crate) struct ClientContext {
     pub(crate) metadata: Option<HeaderMap>,
     /// The name that an authenticator has verified.
     pub(crate) username: Option<String>,
+    /// How much may come with the token that the client has shown.
+    pub(crate) limit: Option<Arc<RateLimit>>,
 }
 
 impl ClientContext {
     /// That of one request; the connection's own where there is nothing more to know.
     pub(crate) fn of_request(self: Arc<Self>, head: Option<&Parts>, identity: Option<Identity>) -> Arc<Self> {
-        let username = identity.and_then(|identity| identity.username);
-        if head.is_none() && username.is_none() {
+        let Identity { username, limit } = identity.unwrap_or_default();
+        if head.is_none() && username.is_none() && limit.is_none() {
             return self;
         }
         let metadata = head.map(|head| {
@@ -37,7 +40,7 @@ impl ClientContext {
             }
             headers
         });
-        Arc::new(Self { address: self.address, metadata, username })
+        Arc::new(Self { address: self.address, metadata, username, limit })
     }
 }
 

@@ -57,6 +57,8 @@ reasons! {
         Malformed = "malformed",
         /// The sender did not show the right key.
         Unauthenticated = "unauthenticated",
+        /// The sender's token has used up what may come with it.
+        RateLimit = "rate_limit",
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 
 use rootspan_wire::otlp::batch::TraceBatch;
 use rootspan_wire::otlp::json::read_payload;
@@ -17,6 +18,7 @@ use crate::ack::{self, Outcome, Refusal};
 use crate::batch::Batch;
 use crate::budget::{Budget, Exhausted, PaidBuffer, Reservation};
 use crate::context::ClientContext;
+use crate::extensions::bearertokenauth::RateLimit;
 use crate::ledger::{Accounts, Ledger, PipelineIndex, ReceiverIndex, RefusalReason};
 use crate::plan::Feed;
 use crate::tasks;
@@ -226,8 +228,22 @@ impl Ingress {
         if rejected.items > 0 {
             self.shared.ledger.rejected(self.shared.receiver, rejected.items);
         }
-        self.send(batch.of_client(self.client.clone())).await.map_err(Refused::NotNow)?;
+        let limit = self.client.as_ref().and_then(|client| client.limit.clone());
+        let items = batch.items();
+        if let Some(limit) = &limit {
+            limit.take(items, Instant::now()).map_err(|wait| self.over_limit(wait))?;
+        }
+        self.send(batch.of_client(self.client.clone())).await.map_err(|refusal| {
+            // What was not taken comes again.
+            limit.inspect(|limit| limit.give_back(items));
+            Refused::NotNow(refusal)
+        })?;
         Ok(rejected)
+    }
+
+    fn over_limit(&self, wait: Duration) -> Refused {
+        self.refused_request(RefusalReason::RateLimit);
+        Refused::NotNow(Refusal::retry(RefusalReason::RateLimit, RateLimit::MESSAGE, wait))
     }
 
     fn malformed(&self, reason: &dyn std::fmt::Display) -> Refused {

@@ -53,6 +53,28 @@ async fn every_door_asks_for_the_token() {
 }
 
 #[tokio::test]
+async fn a_token_lets_in_no_more_than_it_may() {
+    let definition = "{tokens: [one, two], rate_limit: {spans_per_second: 1, burst: 3}}";
+    let gateway = guarded("bearertokenauth", definition, "").await;
+    for _ in 0..3 {
+        export(&gateway, Some("Bearer one")).await.expect("the bucket is full");
+    }
+    let status = export(&gateway, Some("Bearer one")).await.expect_err("it is empty");
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status:?}");
+    assert!(!status.details().is_empty(), "with the time after which to try again");
+    let headers = [("Authorization", "Bearer one"), ("Content-Type", "application/json")];
+    let answer = http(gateway.address("otlp", "http"), "POST", "/v1/traces", &headers, b"{}").await;
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert!(answer.head.contains("retry-after: 1") && !answer.head.contains("www-authenticate"), "{answer:?}");
+    export(&gateway, Some("Bearer two")).await.expect("the other has a bucket of its own");
+    let health = http(gateway.address("health_check", "http"), "GET", "/", &headers[1..], b"").await;
+    assert_eq!(health.status, 401);
+    let receiver = &gateway.ledger().receivers[0];
+    assert_eq!((receiver.received, receiver.refused_requests.of(RefusalReason::RateLimit)), (4, 2));
+    gateway.finish().await;
+}
+
+#[tokio::test]
 async fn names_and_passwords_at_the_door() {
     let gateway = guarded("basicauth", "{htpasswd: {inline: 'ali:{SHA}W8r/fyL/UzygmbNAjq2HbA67qac='}}", "").await;
     let status = export(&gateway, Some("Basic YWxpOndyb25n")).await.expect_err("the password is wrong");

@@ -4,17 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
 
 use super::basicauth::{Htpasswd, OwnCredentials};
-use super::bearertokenauth::BearerTokens;
+use super::bearertokenauth::{BearerTokens, RateLimit};
 use crate::config;
 use crate::config::Config;
 use crate::config::components::{Exporter, Extension, Receiver};
 use crate::config::id::{ComponentId, ExtensionReference};
 use crate::config::problems::Problems;
+use crate::ledger::RefusalReason;
 
 config! {
     /// Authentication.
@@ -33,10 +35,12 @@ impl AuthConfig {
 }
 
 /// What a server knows of a client that has shown itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Identity {
     /// `auth.username` of `from_context`; absent where a token is all that there is.
     pub(crate) username: Option<String>,
+    /// How much may come with the token that it has shown.
+    pub(crate) limit: Option<Arc<RateLimit>>,
 }
 
 /// A request that did not show what it must. Nothing of what it showed is in it.
@@ -48,6 +52,8 @@ pub(crate) enum Denied {
     Wrong,
     /// It cannot be checked now.
     Busy,
+    /// As much has come with it as may; when to try again.
+    OverLimit(Duration),
 }
 
 impl Denied {
@@ -57,6 +63,15 @@ impl Denied {
             Self::Missing => "the request carries no credentials",
             Self::Wrong => "the credentials are wrong",
             Self::Busy => "the credentials cannot be checked now",
+            Self::OverLimit(_) => RateLimit::MESSAGE,
+        }
+    }
+
+    /// The reason that is counted.
+    pub(crate) const fn reason(self) -> RefusalReason {
+        match self {
+            Self::Missing | Self::Wrong | Self::Busy => RefusalReason::Unauthenticated,
+            Self::OverLimit(_) => RefusalReason::RateLimit,
         }
     }
 }

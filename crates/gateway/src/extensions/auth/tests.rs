@@ -27,8 +27,9 @@ fn headers(name: &str, value: &str) -> HeaderMap {
     HeaderMap::from_iter([(name, HeaderValue::from_str(value).expect("is a value"))])
 }
 
-async fn ask(authenticator: &Authenticator, value: &str) -> Result<Identity, Denied> {
-    authenticator.authenticate(&headers("authorization", value)).await
+/// The name that was verified.
+async fn ask(authenticator: &Authenticator, value: &str) -> Result<Option<String>, Denied> {
+    authenticator.authenticate(&headers("authorization", value)).await.map(|identity| identity.username)
 }
 
 /// CVE-2024-42368: the collector compared tokens in variable time. That the time is constant cannot be measured in a
@@ -38,7 +39,7 @@ async fn ask(authenticator: &Authenticator, value: &str) -> Result<Identity, Den
 async fn cve_2024_42368_tokens_are_compared_as_a_whole() {
     let bearer = authenticator("bearertokenauth: {tokens: [first-token, second-token]}").expect("is sound");
     for token in ["first-token", "second-token"] {
-        assert_eq!(ask(&bearer, &format!("Bearer {token}")).await, Ok(Identity { username: None }), "{token}");
+        assert_eq!(ask(&bearer, &format!("Bearer {token}")).await, Ok(None), "{token}");
         for cut in 0..token.len() {
             let prefix = token.get(..cut).expect("is ASCII");
             assert_eq!(ask(&bearer, &format!("Bearer {prefix}")).await, Err(Denied::Wrong));
@@ -51,7 +52,7 @@ async fn cve_2024_42368_tokens_are_compared_as_a_whole() {
         assert_eq!(ask(&bearer, token).await, Err(Denied::Wrong), "the scheme is part of it");
         assert_eq!(ask(&bearer, &format!("Basic {token}")).await, Err(Denied::Wrong));
     }
-    assert_eq!(bearer.authenticate(&HeaderMap::new()).await, Err(Denied::Missing));
+    assert_eq!(bearer.authenticate(&HeaderMap::new()).await.map(drop), Err(Denied::Missing));
     assert_eq!(ask(&bearer, "").await, Err(Denied::Wrong));
 }
 
@@ -124,7 +125,7 @@ async fn names_and_passwords() {
     let shown = |text: &str| format!("Basic {}", STANDARD.encode(text));
     for _known_after_the_first in 0..2 {
         let identity = ask(&basic, &shown("ali:open:sesame")).await.expect("is right");
-        assert_eq!(identity.username.as_deref(), Some("ali"));
+        assert_eq!(identity.as_deref(), Some("ali"));
     }
     for wrong in ["ali:open", "ali:", "ali", "", "bob:open:sesame", ":open:sesame"] {
         assert_eq!(ask(&basic, &shown(wrong)).await, Err(Denied::Wrong), "{wrong:?}");
@@ -132,7 +133,7 @@ async fn names_and_passwords() {
     for wrong in ["Basic", "Basic !!!", "Bearer YWxpOm9wZW46c2VzYW1l", "YWxpOm9wZW46c2VzYW1l"] {
         assert_eq!(ask(&basic, wrong).await, Err(Denied::Wrong), "{wrong:?}");
     }
-    assert_eq!(basic.authenticate(&HeaderMap::new()).await, Err(Denied::Missing));
+    assert_eq!(basic.authenticate(&HeaderMap::new()).await.map(drop), Err(Denied::Missing));
     assert!(ask(&basic, &shown("ali:open:sesame").replace("Basic", "bAsIc")).await.is_ok());
 }
 

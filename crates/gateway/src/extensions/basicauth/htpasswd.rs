@@ -107,7 +107,7 @@ impl Htpasswd {
             }
             users.remember(name, digest);
         }
-        Ok(Identity { username: Some(name.to_owned()) })
+        Ok(Identity { username: Some(name.to_owned()), limit: None })
     }
 }
 

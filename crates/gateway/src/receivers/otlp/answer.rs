@@ -21,6 +21,9 @@ pub(super) fn denied(denied: Denied) -> Status {
             let retry_after = Some(Duration::from_secs(1));
             Status { retry_after, ..status(Code::Unavailable, denied.message()) }
         }
+        Denied::OverLimit(wait) => {
+            Status { retry_after: Some(wait), ..status(Code::ResourceExhausted, denied.message()) }
+        }
     }
 }
 
@@ -30,6 +33,7 @@ pub(super) fn refusal(refusal: Refusal) -> Status {
         RefusalReason::MemoryLimit
         | RefusalReason::PipelineFull
         | RefusalReason::QueueFull
+        | RefusalReason::RateLimit
         | RefusalReason::TooLarge => Code::ResourceExhausted,
         RefusalReason::DiskFull | RefusalReason::Unavailable | RefusalReason::ShuttingDown => Code::Unavailable,
         RefusalReason::Unauthenticated => Code::Unauthenticated,

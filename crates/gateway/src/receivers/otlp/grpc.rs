@@ -201,7 +201,7 @@ fn ingress_of<'s>(path: &str, server: &'s Server) -> Result<&'s Ingress, Status>
 async fn authenticate(auth: &Authenticator, head: &Parts, server: &Server) -> Result<Identity, Status> {
     auth.authenticate(&head.headers).await.map_err(|denied| {
         if let Ok(ingress) = ingress_of(head.uri.path(), server) {
-            ingress.refused_request(RefusalReason::Unauthenticated);
+            ingress.refused_request(denied.reason());
         }
         super::answer::denied(denied)
     })

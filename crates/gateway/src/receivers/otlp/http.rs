@@ -142,12 +142,14 @@ fn finished(mut answer: Answer, server: &Server) -> Answer {
 async fn authenticate(auth: &Authenticator, head: &Parts, server: &Server) -> Result<Identity, Answer> {
     auth.authenticate(&head.headers).await.map_err(|denied| {
         if let Some(ingress) = server.ingress_of(head.uri.path()) {
-            ingress.refused_request(RefusalReason::Unauthenticated);
+            ingress.refused_request(denied.reason());
         }
         let status = super::answer::denied(denied);
         let form = Form::of(&head.headers).unwrap_or(Form::Json);
         let mut response = refuse(http_status(status.code), &status, form);
-        response.headers_mut().insert(WWW_AUTHENTICATE, auth.challenge());
+        if status.code == Code::Unauthenticated {
+            response.headers_mut().insert(WWW_AUTHENTICATE, auth.challenge());
+        }
         response
     })
 }
