@@ -226,8 +226,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a command.
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::spawn_reading(command, Stdio::null())
+    }
+
+    /// Starts a command that reads from somewhere.
+    pub(crate) fn spawn_reading(command: &mut Command, stdin: impl Into<Stdio>) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -92,14 +92,20 @@ impl Follower {
                 self.keep().await;
                 return None;
             }
-            if self.turn.index >= self.files.as_ref()?.count() {
+            let now = (self.clock)();
+            let files = self.files.as_ref()?;
+            let index = files.next_busy(self.turn.index, now);
+            if index >= files.count() {
                 self.begin_turn().await?;
                 continue;
+            }
+            if index > self.turn.index {
+                (self.turn.index, self.turn.pieces) = (index, 0);
             }
             if self.kept.elapsed() >= KEEP_INTERVAL {
                 self.keep().await?;
             }
-            let (index, budget, now) = (self.turn.index, Arc::clone(&self.budget), (self.clock)());
+            let budget = Arc::clone(&self.budget);
             match self.on_disk(move |files| files.read(index, &budget, now)).await? {
                 Read::Piece(piece) => {
                     self.turn.was_busy = true;

@@ -317,3 +317,20 @@ fn everything_is_read_again_when_it_is_asked_for() {
     bench.files.rewind();
     assert_eq!(bench.read(), ["1", "2"]);
 }
+
+#[test]
+fn many_files_are_read_once_each() {
+    let mut bench = Bench::new("auto storage");
+    let name = |number: usize| format!("{number:04}.json{}", if number.is_multiple_of(2) { ".gz" } else { "" });
+    for number in 0..1500_usize {
+        let text = format!("{number}\n");
+        let packed = if number.is_multiple_of(2) { gzip(&text) } else { text.into_bytes() };
+        fs::write(bench.path(&name(number)), packed).expect("there is room");
+    }
+    let expected: Vec<String> = (0..1500).map(|number| number.to_string()).collect();
+    assert_eq!(bench.read(), expected);
+    assert_eq!(bench.read(), NONE);
+    bench.append(&name(1499), "more\n");
+    bench.restart("auto storage");
+    assert_eq!(bench.read(), ["more"]);
+}

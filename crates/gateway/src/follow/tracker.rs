@@ -56,6 +56,8 @@ struct Followed {
     ended_at: Option<u64>,
     /// At that end stands a line that may not be whole.
     has_rest: bool,
+    /// It is not whole, and has not grown since that was seen.
+    is_tried: bool,
     stream: Option<Stream>,
 }
 
@@ -100,21 +102,20 @@ impl Tracker {
             if self.is_excluded(&path) {
                 continue;
             }
-            match self.look(&path, now, &before, &mut is_seen, &mut cut) {
-                Ok(found) => {
-                    new.extend(found);
-                    self.said.remove(&*path.to_string_lossy());
-                }
-                // It may be gone again.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => self.complain(&path.to_string_lossy(), &error),
+            let looked = self.look(&path, now, &before, &mut is_seen, &mut cut);
+            if self.hear(&path, looked) == Some(true) {
+                new.push(path);
             }
         }
         for (file, is_seen) in self.followed.iter_mut().zip(is_seen) {
             file.leave_unless(is_seen, now);
         }
-        for (file, found) in new {
-            self.add(file, &found, true, now);
+        // What was cut is known by now, and its copy may be among these.
+        for path in new {
+            let opened = Handle::open(&path, self.options.packing);
+            if let Some((file, found)) = self.hear(&path, opened) {
+                self.add(file, &found, true, now);
+            }
         }
         self.look_for_copies(&cut, now);
         if std::mem::take(&mut self.resumes) {
@@ -127,7 +128,23 @@ impl Tracker {
         self.followed.sort_by_key(|file| file.is_listed);
     }
 
-    /// Looks at what a path leads to: a file that is new is given back.
+    /// What came of looking at a path; what is wrong with it is said.
+    fn hear<T>(&mut self, path: &Path, looked: io::Result<T>) -> Option<T> {
+        match looked {
+            Ok(value) => {
+                self.said.remove(&*path.to_string_lossy());
+                Some(value)
+            }
+            // It may be gone again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.complain(&path.to_string_lossy(), &error);
+                None
+            }
+        }
+    }
+
+    /// Looks at what a path leads to; whether that is a new file.
     fn look(
         &mut self,
         path: &Path,
@@ -135,29 +152,27 @@ impl Tracker {
         before: &HashMap<Identity, usize>,
         is_seen: &mut [bool],
         cut: &mut Vec<String>,
-    ) -> io::Result<Option<(Handle, Found)>> {
-        let Some(seen) = Seen::look(path)? else { return Ok(None) };
+    ) -> io::Result<bool> {
+        let Some(seen) = Seen::look(path)? else { return Ok(false) };
         let oldest = self.options.exclude_older_than;
         if !oldest.is_zero() && seen.age(now) > oldest {
-            return Ok(None);
+            return Ok(false);
         }
-        let packing = self.options.packing;
-        let Some(&index) = before.get(&seen.identity) else { return Handle::open(path, packing).map(Some) };
+        let Some(&index) = before.get(&seen.identity) else { return Ok(true) };
         // Another name of the same file.
         if std::mem::replace(&mut is_seen[index], true) {
-            return Ok(None);
+            return Ok(false);
         }
         let text = path.to_string_lossy();
         let followed = &mut self.followed[index];
         let is_same = followed.is_listed && followed.place.path == text;
         if is_same && (followed.length, followed.modified) == (seen.length, seen.modified) {
-            return Ok(None);
+            return Ok(false);
         }
-        let (file, found) = Handle::open(path, packing)?;
-        let followed = &mut self.followed[index];
+        let (file, found) = Handle::open(path, self.options.packing)?;
         if followed.place.identity != found.identity {
             is_seen[index] = false;
-            return Ok(Some((file, found)));
+            return Ok(true);
         }
         if followed.place.is_in(&found) {
             followed.place = followed.place.moved_to(&found);
@@ -171,7 +186,7 @@ impl Tracker {
         followed.is_listed = true;
         followed.see(&found, now);
         self.is_dirty = true;
-        Ok(None)
+        Ok(false)
     }
 
     fn add(&mut self, file: Handle, found: &Found, is_listed: bool, now: UnixNanos) {
@@ -192,9 +207,11 @@ impl Tracker {
             None => Place::end_of(found),
         };
         let ended_at = place.ended.filter(|ended| *ended == found.length);
+        // Others are opened when it is their turn; one that its name has left cannot be.
+        let is_kept = !is_listed || self.followed.len() < MAX_IDLE_OPEN;
         self.followed.push(Followed {
             place,
-            file: Some(file).filter(|_| ended_at.is_none()),
+            file: Some(file).filter(|_| ended_at.is_none() && is_kept),
             is_packed: found.is_packed,
             is_listed,
             length: found.length,
@@ -202,6 +219,7 @@ impl Tracker {
             changed: now,
             ended_at,
             has_rest: false,
+            is_tried: false,
             stream: None,
         });
         self.is_dirty = true;
@@ -304,6 +322,13 @@ impl Tracker {
 
     // === reading ===
 
+    /// The first file from `index` on in which there may be something to read; without one the number of files.
+    pub(crate) fn next_busy(&self, index: usize, now: UnixNanos) -> usize {
+        let rest = self.followed.iter().enumerate().skip(index);
+        let is_busy = |file: &Followed| file.rest(&self.options, now).is_some();
+        rest.filter(|(_, file)| is_busy(file)).map(|(index, _)| index).next().unwrap_or(self.followed.len())
+    }
+
     /// The next lines of a file. What is wrong with it is said, and it is looked at again when it has changed.
     pub(crate) fn read(&mut self, index: usize, budget: &Arc<Budget>, now: UnixNanos) -> Read {
         let read = self.followed[index].read(&self.options, budget, now);
@@ -396,11 +421,9 @@ impl Followed {
         !self.is_listed && (self.file.is_none() || (is_read && self.age(now) >= LINGER))
     }
 
-    fn read(&mut self, options: &Options, budget: &Arc<Budget>, now: UnixNanos) -> io::Result<Read> {
+    /// What to do with its last line, if there may be something to read at all.
+    fn rest(&self, options: &Options, now: UnixNanos) -> Option<Rest> {
         let is_at_end = self.ended_at == Some(self.length);
-        if is_at_end && !self.has_rest {
-            return Ok(Read::End { has_rest: false });
-        }
         let rest = match self.age(now) {
             // It was cut short, and may still be written.
             age if self.is_packed && is_at_end && age < LINGER => Rest::Wait,
@@ -409,9 +432,13 @@ impl Followed {
             age if age >= options.flush_after => Rest::TakeWhole,
             _ => Rest::Wait,
         };
-        if is_at_end && rest == Rest::Wait {
-            return Ok(Read::End { has_rest: true });
-        }
+        let is_tried = rest == Rest::TakeWhole && self.is_tried;
+        let is_done = is_at_end && (!self.has_rest || rest == Rest::Wait || is_tried);
+        (!is_done).then_some(rest)
+    }
+
+    fn read(&mut self, options: &Options, budget: &Arc<Budget>, now: UnixNanos) -> io::Result<Read> {
+        let Some(rest) = self.rest(options, now) else { return Ok(Read::End { has_rest: self.has_rest }) };
         let place = self.place.offset;
         let mut stream = match self.stream.take() {
             Some(stream) if stream.position == place && !stream.is_past => stream,
@@ -420,6 +447,7 @@ impl Followed {
         let read = stream.read(&options.cutting, rest, budget)?;
         if let Read::End { has_rest } = &read {
             (self.ended_at, self.has_rest) = (Some(self.length), *has_rest);
+            self.is_tried = rest == Rest::TakeWhole;
             // What is unpacked to its end gives no more, and a resting file needs no buffer.
             if self.is_packed {
                 (self.place.ended, self.file) = (Some(self.length), None);
