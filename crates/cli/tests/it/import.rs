@@ -64,6 +64,13 @@ fn a_folder_of_logs_becomes_a_store_that_is_searched() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((&found[0]["rootName"], &found[0]["spanCount"]), (&"GET /api/items/{id}".into(), &1.into()));
 
+    assert!(rows.iter().all(|row| row["derivedIds"] == true && row["backendNotRecorded"] == false), "{rows:?}");
+    let by_domain = r#"{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.distribution_domain = "d111.cloudfront.net" && status = error }"#;
+    let found = api::search(process.ui(), by_domain, "&start=1789300000&end=1789500000&limit=1000");
+    assert_eq!(found.len(), 20, "what the Edge page asks");
+    let view = http::get(process.ui(), &format!("/api/v1/traces/{}/view", found[0]["traceId"].as_str().expect("an id")));
+    assert!(String::from_utf8_lossy(&view.body).contains("backend spans cannot be joined"), "the trace page's notice");
+
     // Each record is counted, and once.
     let answer = http::get(process.ui(), "/api/v1/edge/coverage?start=1789300000&end=1789500000").json();
     let totals = &answer["totals"];
