@@ -19,6 +19,9 @@ use crate::store::QueryError;
 /// Traces without a back end that a behaviour shows.
 const EXAMPLES: usize = 5;
 
+/// Requests to the origin that one question looks up: some 10 MB, and a second or two of a large store. The latest count.
+const MAX_MISSES: usize = 200_000;
+
 /// The minute of a moment.
 pub(crate) fn minute_of(time: UnixNanos) -> u32 {
     u32::try_from(time.0 / MINUTE_NANOS).unwrap_or(u32::MAX)
@@ -68,6 +71,9 @@ pub(super) fn coverage(
     }
     let misses = due(std::mem::take(&mut sum.misses), shared.now(), request.patience);
     let checked = backends::check(reading, shared, misses)?;
+    if sum.has_more_misses {
+        reasons.push(format!("back ends were looked for of the latest {MAX_MISSES} requests only"));
+    }
     reasons.extend(checked.partial.clone());
     let mut answer = sum.answer(&checked);
     if sum.has_other {
@@ -99,6 +105,8 @@ struct Sum<'r> {
     /// Sums by the first minute of their steps.
     steps: Coverage,
     misses: Vec<(u32, Miss)>,
+    /// There was no room for some.
+    has_more_misses: bool,
     has_other: bool,
 }
 
@@ -106,7 +114,15 @@ impl<'r> Sum<'r> {
     fn new(request: &'r CoverageRequest) -> Self {
         let end = u32::try_from(request.end.0.div_ceil(MINUTE_NANOS)).unwrap_or(u32::MAX);
         let first = minute_of(request.start);
-        Self { request, first, end, steps: Coverage::default(), misses: Vec::new(), has_other: false }
+        Self {
+            request,
+            first,
+            end,
+            steps: Coverage::default(),
+            misses: Vec::new(),
+            has_more_misses: false,
+            has_other: false,
+        }
     }
 
     fn is_wanted(&self, key: &Key) -> bool {
@@ -129,6 +145,10 @@ impl<'r> Sum<'r> {
         }
         for miss in misses.iter().filter(|miss| range.contains(&miss.minute)) {
             let Some(key) = coverage.keys().get(miss.key as usize).filter(|key| self.is_wanted(key)) else { continue };
+            if self.misses.len() >= MAX_MISSES {
+                self.has_more_misses = true;
+                return;
+            }
             let number = self.steps.key(&key.distribution, &key.behaviour);
             self.misses.push((number, *miss));
         }

@@ -1,5 +1,6 @@
 //! The answer over HTTP, from what the store was given.
 
+use expect_test::expect_file;
 use rootspan_store::coverage::Arrival;
 use rootspan_wire::cloudfront::observation::{Fate, Observation, Observations};
 use serde_json::{Value, json};
@@ -192,4 +193,32 @@ async fn mistakes_are_named() {
         assert_eq!(answer.status, http::StatusCode::BAD_REQUEST, "{query}");
         assert!(answer.error().contains(part), "{}", answer.error());
     }
+}
+
+/// The answer by which the tests of the page hold their made-up one (`web/src/lib/coverage.test.ts`).
+#[tokio::test]
+async fn the_answer_that_the_page_is_tested_with() {
+    let store = store();
+    let server = serve(&store, None);
+    let trace_id = rootspan_model::ids::TraceId::new([7; 16]);
+    ingest(&store, spans(trace_id, &["GET /api/*"])).await;
+    let viewer = Some((trace_id, crate::testing::span_id(1)));
+    observe(
+        &store,
+        &[
+            Observation { sent_to_origin: viewer, ..record(1, Fate::Sampled) },
+            Observation {
+                behaviour: "*",
+                result_type: "Hit",
+                status: StatusClass::Redirection,
+                ..record(2, Fate::Derived)
+            },
+            Observation { distribution: "d2", status: StatusClass::ServerError, ..record(3, Fate::Unplaced) },
+            Observation { end: Some(UnixNanos(START.0 - 30 * MINUTE)), ..record(4, Fate::SampledOut) },
+        ],
+    )
+    .await;
+    let answer = ask(&server, &format!("?start={}&wait=0", START.0 - 60 * MINUTE)).await;
+    let text = serde_json::to_string_pretty(&answer).expect("JSON") + "\n";
+    expect_file!["../../../../../testdata/edge-coverage/answer.json"].assert_eq(&text);
 }

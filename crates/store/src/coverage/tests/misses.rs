@@ -124,3 +124,27 @@ fn of_many_misses_some_are_looked_up() {
     assert_eq!(misses(&store).0, 100);
     assert_eq!(total(&ask(&store)).counts.sampled, 150);
 }
+
+#[test]
+fn a_question_looks_up_a_bounded_number() {
+    let disk: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let (store, _) = open(&disk);
+    ingest(&store, batch(&[viewer(1)])).expect("taken");
+    // A hundred of each of 21 minutes and 100 behaviours.
+    let behaviours: Vec<String> = (0..100).map(|number| format!("/{number}/*")).collect();
+    for minute in 0..21 {
+        let end = Some(UnixNanos(NOW - minute * MINUTE));
+        let mut all = Vec::with_capacity(10_000);
+        for (number, behaviour) in (0..).zip(&behaviours) {
+            for request in 0..100 {
+                let request = Some(minute * 10_000 + number * 100 + request);
+                all.push(Observation { request, behaviour, end, ..miss(1) });
+            }
+        }
+        deliver(&store, &all);
+    }
+    let request = CoverageRequest { patience: Duration::ZERO, ..request() };
+    let answer = store.coverage(&request, &limits()).expect("an answer");
+    assert_eq!((total(&answer).counts.sampled, total(&answer).expected), (210_000, 200_000));
+    assert!(answer.partial.is_some_and(|partial| partial.contains("of the latest 200000 requests only")));
+}
