@@ -115,6 +115,17 @@ export const edgeTests = [
     await page.getByRole('dialog').getByText('Next row of the table').waitFor();
   }],
 
+  ['edge: on a small screen a row that is chosen brings its charts into sight', async (context) => {
+    const page = await openEdge(context, '', { width: 390, height: 844 });
+    await page.getByRole('link', { name: HOSTILE, exact: true }).click();
+    const heading = page.getByRole('heading', { name: HOSTILE });
+    await heading.waitFor();
+    await page.waitForFunction((name) => {
+      const { top, bottom } = [...document.querySelectorAll('h2')].find((one) => one.innerText === name).getBoundingClientRect();
+      return top >= 0 && bottom <= innerHeight;
+    }, HOSTILE);
+  }],
+
   ['edge: the address brings everything back', async (context) => {
     const page = await openEdge(context);
     await page.getByRole('button', { name: `Behaviours of ${DOCS}` }).click();

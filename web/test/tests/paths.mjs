@@ -1,6 +1,13 @@
 // From a search to the depth of a trace, and a trace of 20,000 spans with its frame times.
 
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+/** Scripts and styles together, packed: what a first visit fetches. */
+const MOST_BYTES = 120_000;
 
 /** Frame times while `act` runs in the page, in milliseconds, sorted. */
 function frames(page, act) {
@@ -60,6 +67,14 @@ const MARKS_A_ROW = 12;
 const at = (times, share) => times[Math.min(times.length - 1, Math.floor(times.length * share))].toFixed(1);
 
 export const pathTests = [
+  ['path: the app is small', async () => {
+    const folder = fileURLToPath(new URL('../../dist/assets/', import.meta.url));
+    const sizes = await Promise.all((await readdir(folder)).map(async (name) => gzipSync(await readFile(join(folder, name))).length));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    console.log(`        ${(total / 1000).toFixed(1)} kB gzip`);
+    assert.ok(total <= MOST_BYTES, `${total} bytes`);
+  }],
+
   ['path: search → trace → database span', async ({ open, url, traces }) => {
     const page = await open();
     await page.goto(url);

@@ -68,7 +68,8 @@ fn a_folder_of_logs_becomes_a_store_that_is_searched() {
     let by_domain = r#"{ instrumentation:name = "rootspan/cloudfront" && span.aws.cloudfront.distribution_domain = "d111.cloudfront.net" && status = error }"#;
     let found = api::search(process.ui(), by_domain, "&start=1789300000&end=1789500000&limit=1000");
     assert_eq!(found.len(), 20, "what the Edge page asks");
-    let view = http::get(process.ui(), &format!("/api/v1/traces/{}/view", found[0]["traceId"].as_str().expect("an id")));
+    let view =
+        http::get(process.ui(), &format!("/api/v1/traces/{}/view", found[0]["traceId"].as_str().expect("an id")));
     assert!(String::from_utf8_lossy(&view.body).contains("backend spans cannot be joined"), "the trace page's notice");
 
     // Each record is counted, and once.
