@@ -67,11 +67,16 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<ExitCode> {
     Ok(if outcome.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What stands between the names of fields, in a list by hand and in an answer of the API, as JSON or as text.
+fn is_between_names(character: char) -> bool {
+    character.is_whitespace() || matches!(character, ',' | '"' | '[' | ']')
+}
+
 fn converter(arguments: &ImportArguments) -> anyhow::Result<Converter> {
     let line_fields = match &arguments.real_time_fields {
         None => None,
         Some(names) => Some(
-            Columns::new(names.split([',', ' ', '\n']).filter(|name| !name.is_empty()))
+            Columns::new(names.split(is_between_names).filter(|name| !name.is_empty()))
                 .context("--real-time-fields")?,
         ),
     };

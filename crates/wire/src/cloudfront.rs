@@ -38,4 +38,6 @@ pub struct ReadOptions {
 pub struct InvalidRecord(pub String);
 
 #[cfg(test)]
+mod field_tests;
+#[cfg(test)]
 mod tests;
