@@ -34,7 +34,7 @@ usage: cargo xtask COMMAND
                  does when the back end is dead and when it is killed (--rounds N, --kills N, --only TEXT)
   bench nginx    what the tracing module costs nginx, in CPU time for each request
   bench edge     log record to span in CPU time and instructions, beside GoAccess; the edge function's instructions under
-                 njs, beside AWS's sample with --aws-sample FILE (--records N, --rounds N, --only records|peer|functions)
+                 njs, beside AWS's sample with --aws-sample FILE (--records N, --rounds N, --only records|peer|import|functions)
   nginx-module   the tracing module for the installed nginx; prints the path of the .so last
   dist           a self-contained archive of the binary, with the UI inside, in dist/
 ";

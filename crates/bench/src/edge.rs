@@ -30,7 +30,7 @@ usage: rootspan-bench edge ROOTSPAN [OPTION]…
   --aws-sample FILE  a viewer-request function to count beside ours; repeated: what runs after it for the same request
   --records N        records of each form (10000)
   --rounds N         measurements of each figure, of which the median counts (9)
-  --only TEXT        only parts whose name contains TEXT: records, peer, functions; may be repeated";
+  --only TEXT        only parts whose name contains TEXT: records, peer, import, functions; may be repeated";
 
 /// Records under valgrind, which takes fifty times as long.
 const COUNTED_RECORDS: u64 = 1_000;
@@ -87,10 +87,16 @@ fn print(options: &Options, folder: &Path) -> anyhow::Result<()> {
     }
     if options.wants("peer") {
         println!("| CPU s for a million lines of standard logs, v1 | |\n|---|---|");
-        for (name, seconds) in peer::run(&options.rootspan, options.rounds.div_ceil(3), folder)? {
+        for (name, seconds) in peer::run(options.rounds.div_ceil(3), folder)? {
             println!("| {name} | {seconds:.2} |");
         }
         println!();
+    }
+    if options.wants("import") {
+        let (seconds, megabytes) = peer::import(&options.rootspan, options.rounds.div_ceil(3), folder)?;
+        println!(
+            "`rootspan import` of a .gz into a store: {seconds:.2} CPU s for a million lines of v1, {megabytes:.0} MB/s\n"
+        );
     }
     if options.wants("functions") {
         println!("{}", functions::run(&options.rootspan, &options.sample, folder)?);

@@ -337,7 +337,7 @@ fn firehose<'r>(records: impl Iterator<Item = &'r [u8]>, per_request: usize) -> 
     records.chunks(per_request).map(body).collect()
 }
 
-fn gzip(data: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(data).expect("writing to memory does not fail");
     encoder.finish().expect("writing to memory does not fail")

@@ -1,5 +1,7 @@
 //! Logs as lines: which value of a line is which field.
 
+use std::ops::Range;
+
 use super::InvalidRecord;
 use super::record::{Field, Record, Source};
 use super::scan::for_each_below;
@@ -74,38 +76,40 @@ impl Columns {
     /// If the line has another number of values: then it is not known which is which.
     pub(super) fn read_into<'a>(&self, line: &'a str, record: &mut Record<'a>) -> Result<(), InvalidRecord> {
         record.restart(self.source.into());
-        let mut row = Row { fields: &self.fields, record, count: 0 };
-        if memchr::memchr(b'\t', line.as_bytes()).is_none() {
-            line.split(' ').for_each(|value| row.put(value, true));
-            return row.end();
-        }
+        let mut row = Row { line, fields: &self.fields, record, count: 0 };
         let (mut begin, mut has_escapes) = (0, false);
-        for_each_below(line.as_bytes(), b'%' + 1, |at, byte| match byte {
-            b'\t' => {
-                row.put(line.get(begin..at).unwrap_or_default(), has_escapes);
+        // Spaces separate only where there is no tab.
+        let separator = if memchr::memchr(b'\t', line.as_bytes()).is_some() { b'\t' } else { b' ' };
+        for_each_below(line.as_bytes(), b'%' + 1, |at, byte| {
+            if byte == separator {
+                row.put(begin..at, has_escapes);
                 (begin, has_escapes) = (at + 1, false);
+            } else if byte == b'%' {
+                has_escapes = true;
             }
-            b'%' => has_escapes = true,
-            _ => {}
         });
-        row.put(line.get(begin..).unwrap_or_default(), has_escapes);
+        row.put(begin..line.len(), has_escapes);
         row.end()
     }
 }
 
 /// A record of which the first columns have been read.
 struct Row<'r, 'a> {
+    line: &'a str,
     fields: &'r [Option<Field>],
     record: &'r mut Record<'a>,
     count: usize,
 }
 
-impl<'a> Row<'_, 'a> {
-    /// The value of the next column; whether it may have something that is percent-encoded.
+impl Row<'_, '_> {
+    /// Where the value of the next column is; whether something in it may be percent-encoded.
     #[inline]
-    fn put(&mut self, value: &'a str, has_escapes: bool) {
+    fn put(&mut self, value: Range<usize>, has_escapes: bool) {
         match self.fields.get(self.count) {
-            Some(Some(field)) => self.record.put(*field, value.into(), has_escapes),
+            Some(Some(field)) => {
+                let value = self.line.get(value).expect("it is between separators, which are ASCII");
+                self.record.put(*field, value.into(), has_escapes);
+            }
             Some(None) => {}
             None if value.is_empty() => return,
             None => {}

@@ -6,6 +6,7 @@ use rootspan_model::conventions::cloudfront;
 use rootspan_model::log_payload::LogPayload;
 
 use super::ReadOptions;
+use super::scan::for_each_below;
 
 /// Which of CloudFront's logs a record comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -258,19 +259,20 @@ pub(super) fn percent_decoded(text: Cow<'_, str>) -> Cow<'_, str> {
         return text;
     }
     let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((byte, behind)) = rest.split_first() {
-        rest = behind;
-        if *byte == b'%'
-            && let Some(([high, low], behind)) = behind.split_first_chunk()
-            && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
-        {
-            decoded.push(high << 4 | low);
-            rest = behind;
-        } else {
-            decoded.push(*byte);
+    let mut done = 0;
+    for_each_below(bytes, b'%' + 1, |at, byte| {
+        // A percent sign may be one of the two characters behind another.
+        if byte != b'%' || at < done {
+            return;
         }
-    }
+        let digit = |at: usize| hex_value(*bytes.get(at)?);
+        if let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) {
+            decoded.extend_from_slice(&bytes[done..at]);
+            decoded.push(high << 4 | low);
+            done = at + 3;
+        }
+    });
+    decoded.extend_from_slice(&bytes[done..]);
     String::from_utf8(decoded).map_or(text, Cow::Owned)
 }
 

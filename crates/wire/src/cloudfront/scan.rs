@@ -8,7 +8,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Calls `each` with the position and the value of every byte below `limit`, which is at most 128.
+/// Calls `each` with the position and the value of every byte below `limit`.
 ///
 /// Blocks are as long as a mask has bits: a processor guesses wrong once at the end of each, and with shorter ones that is
 /// what takes the time.
@@ -37,12 +37,11 @@ pub(super) fn for_each_below(text: &[u8], limit: u8, mut each: impl FnMut(usize,
 fn below(block: &[u8; 64], limit: u8) -> u64 {
     // Moves the lowest bit of each byte into the highest byte: bit 8 k + 7 (8 - k) is bit 56 + k, and no two others meet.
     const GATHER: u64 = 0x0102_0408_1020_4080;
+    // Sixteen bytes at a time, as the compiler does it for every processor.
+    let is_below = block.map(|byte| u8::from(byte < limit));
     let mut mask = 0;
-    for (index, word) in block.as_chunks::<8>().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // With its highest bit set no byte borrows from the next one; the bit stays where the byte is not below.
-        let found = !(((word | HIGH) - each_byte(limit)) | word) & HIGH;
-        mask |= ((found >> 7).wrapping_mul(GATHER) >> 56) << (8 * index);
+    for (index, flags) in is_below.as_chunks::<8>().0.iter().enumerate() {
+        mask |= (u64::from_le_bytes(*flags).wrapping_mul(GATHER) >> 56) << (8 * index);
     }
     mask
 }

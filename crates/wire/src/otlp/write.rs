@@ -250,6 +250,7 @@ pub fn put_attribute<'a>(out: &mut Vec<u8>, field: u32, key: &str, value: impl I
             bytes[..8].copy_from_slice(&value.to_bits().to_le_bytes());
             put_number_attribute(out, field, key, tag(field::any_value::DOUBLE, 1), bytes, 8);
         }
+        Value::Strings([text]) => put_single_text_attribute(out, field, key, text),
         value => put_key_value(out, field, key, value),
     }
 }
@@ -272,8 +273,26 @@ fn put_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// Bytes of a field whose number is below 16 and whose content has this length.
+#[inline]
+const fn field_length(content: usize) -> usize {
+    1 + varint_length(content) + content
+}
+
+/// An array of one text.
+fn put_single_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str) {
+    let element_length = field_length(text.len());
+    let array_length = field_length(element_length);
+    let value_length = field_length(array_length);
+    put_message_head(out, field, field_length(key.len()) + field_length(value_length));
+    put_string(out, field::key_value::KEY, key);
+    put_message_head(out, field::key_value::VALUE, value_length);
+    put_message_head(out, field::any_value::ARRAY, array_length);
+    put_message_head(out, field::values::VALUES, element_length);
+    put_string(out, field::any_value::STRING, text);
+}
+
 fn put_long_text_attribute(out: &mut Vec<u8>, field: u32, key: &str, text: &str) {
-    let field_length = |content: usize| 1 + varint_length(content) + content;
     let value_length = field_length(text.len());
     put_message_head(out, field, field_length(key.len()) + field_length(value_length));
     put_string(out, field::key_value::KEY, key);

@@ -93,3 +93,24 @@ fn defaults_are_left_out() {
     assert_eq!(out.len(), 2 + 18 + 10 + 9 + 9);
     assert!(TraceBatch::from_trusted(Bytes::new()).expect("empty is legal").is_empty());
 }
+
+proptest::proptest! {
+    /// The quick ways to write an attribute give the bytes of the general one, whatever their lengths take.
+    #[test]
+    fn attributes_are_the_same_in_every_way(
+        key_length in proptest::sample::select(&[0, 1, 20, 118, 122, 127, 128, 300][..]),
+        text_length in proptest::sample::select(&[0, 1, 90, 118, 121, 122, 127, 128, 16_380, 16_384][..]),
+        field in proptest::sample::select(&[1, 9, 15, 16, 2_047][..]),
+        number: i64,
+        double: f64,
+    ) {
+        let (key, text) = ("k".repeat(key_length), "t".repeat(text_length));
+        let list = [text.as_str()];
+        for value in [Value::String(&text), Value::Int(number), Value::Int(number >> 56), Value::Double(double), Value::Strings(&list)] {
+            let (mut quick, mut general) = (Vec::new(), Vec::new());
+            put_attribute(&mut quick, field, &key, value);
+            put_key_value(&mut general, field, &key, value);
+            assert_eq!(quick, general, "{value:?}");
+        }
+    }
+}
