@@ -41,10 +41,10 @@ var crypto = require('crypto');
 var SETTINGS = {"rules":[{"pattern":"*","threshold":"0","trust":"restart","baggage":"strip"}],"secret":null};
 // rootspan:settings:end
 
-/** Headers of other propagators: a stale one beside ours would send the origin's spans into another trace. */
-var FOREIGN = ['b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags', 'x-amzn-trace-id'];
-
 var TRACEPARENT_MIN_CHARS = 55;
+// rootspan:if force
+var FORCE_CHARS = 75;
+// rootspan:end
 /** An invalid trace id; its half is an invalid span id. */
 var ZEROS = '00000000000000000000000000000000';
 // rootspan:if incoming
@@ -195,9 +195,14 @@ function apply(decision, headers) {
     if (decision.rule.baggage !== 'keep') {
         delete headers.baggage;
     }
-    for (var i = 0; i < FOREIGN.length; i++) {
-        delete headers[FOREIGN[i]];
-    }
+    // Of other propagators: a stale one beside ours would send the origin's spans into another trace. A loop would cost more.
+    delete headers.b3;
+    delete headers['x-b3-traceid'];
+    delete headers['x-b3-spanid'];
+    delete headers['x-b3-parentspanid'];
+    delete headers['x-b3-sampled'];
+    delete headers['x-b3-flags'];
+    delete headers['x-amzn-trace-id'];
     // rootspan:if secret
     if (SETTINGS.secret) {
         delete headers[SETTINGS.secret.header];
@@ -234,7 +239,9 @@ function propagate(decision, headers) {
     if (names.indexOf('xray') >= 0) {
         var value = 'Root=1-' + trace.slice(0, 8) + '-' + trace.slice(8) + ';Parent=' + span + ';Sampled=' + sampled;
         // rootspan:if incoming
-        value += otherFields(decision.xray, XRAY_MAX_CHARS - value.length);
+        if (decision.xray !== '') {
+            value += otherFields(decision.xray, XRAY_MAX_CHARS - value.length);
+        }
         // rootspan:end
         headers['x-amzn-trace-id'] = { value: value };
     }
@@ -303,6 +310,9 @@ function matches(pattern, uri) {
         if (pattern[p] === '*') {
             star = p++;
             from = u;
+            if (p === pattern.length) {
+                return true;
+            }
         } else if (p < pattern.length && (pattern[p] === '?' || pattern[p] === uri[u])) {
             p++;
             u++;
@@ -341,7 +351,8 @@ function knowsSecret(headers) {
  */
 function isForced(headers) {
     if (SETTINGS.force) {
-        var match = /^([0-9]{10})\.([0-9a-f]{64})$/.exec(single(headers, SETTINGS.force.header));
+        var given = single(headers, SETTINGS.force.header);
+        var match = given.length === FORCE_CHARS ? /^([0-9]{10})\.([0-9a-f]{64})$/.exec(given) : null;
         if (match && Number(match[1]) * 1000 > Date.now()) {
             var expected = crypto.createHmac('sha256', SETTINGS.force.key).update(match[1]).digest('hex');
             var difference = 0;
@@ -454,6 +465,10 @@ function printOt(ot) {
  * @param {Array<string>} members
  */
 function printTracestate(members) {
+    var printed = members.join(',');
+    if (printed.length <= TRACESTATE_MAX_CHARS) {
+        return printed;
+    }
     var smallest = TRACESTATE_LARGE_MEMBER_CHARS + 1;
     for (var pass = 0; pass < 2; pass++) {
         for (var i = members.length - 1; i >= 0 && members.join(',').length > TRACESTATE_MAX_CHARS; i--) {

@@ -6,15 +6,16 @@ use serde::Serialize as _;
 use serde_json::json;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
+use super::Form;
 use crate::settings::{Baggage, IdsVia, Propagator, Settings, Trust};
 
-/// The declaration of a variable with this value, over several lines, and the type that the type check takes it for.
-pub(super) fn variable(name: &str, kind: &str, value: &serde_json::Value) -> String {
-    let mut printed = Vec::new();
-    value
-        .serialize(&mut Serializer::with_formatter(&mut printed, PrettyFormatter::with_indent(b"    ")))
-        .expect("a JSON value can be written to memory");
-    let printed = String::from_utf8(printed).expect("JSON is UTF-8");
+/// The declaration of a variable with this value, and the type that the type check takes it for. For minifying it is on
+/// several lines, to which the source map leads; as it is, on one, for it counts.
+pub(super) fn variable(name: &str, kind: &str, value: &serde_json::Value, form: Form) -> String {
+    let printed = match form {
+        Form::Readable => value.to_string(),
+        Form::Minified => pretty(value),
+    };
     let mut declaration = format!("/** @type {{{kind}}} */\nvar {name} = ");
     for character in printed.chars() {
         if character.is_ascii() {
@@ -27,6 +28,14 @@ pub(super) fn variable(name: &str, kind: &str, value: &serde_json::Value) -> Str
     }
     declaration.push_str(";\n");
     declaration
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    let mut printed = Vec::new();
+    value
+        .serialize(&mut Serializer::with_formatter(&mut printed, PrettyFormatter::with_indent(b"    ")))
+        .expect("a JSON value can be written to memory");
+    String::from_utf8(printed).expect("JSON is UTF-8")
 }
 
 /// What the rules of the viewer-request function need.

@@ -75,11 +75,13 @@ pub struct BuiltFunction {
 pub enum BuildError {
     /// Too many or too long path patterns.
     #[error(
-        "the function has {bytes} bytes with these settings, CloudFront allows {EDGE_FUNCTION_MAX_BYTES}: use fewer paths"
+        "the function has {bytes} bytes with these settings, CloudFront allows {EDGE_FUNCTION_MAX_BYTES}: {way_out}"
     )]
     TooLarge {
         /// Its size.
         bytes: usize,
+        /// What makes it smaller.
+        way_out: &'static str,
     },
     /// The source uses what the runtime does not have.
     #[error("{file_name}: {problem}")]
@@ -132,13 +134,13 @@ pub fn viewer_request(settings: &Settings) -> Result<BuiltFunction, BuildError> 
 }
 
 fn cloudfront_viewer_request(settings: &Settings, form: Form) -> Result<BuiltFunction, BuildError> {
-    let source = rules(settings, &dispensable(settings, Runtime::CloudFront, &[]));
+    let source = rules(settings, form, &dispensable(settings, Runtime::CloudFront, &[]));
     finished("viewer-request.js", Runtime::CloudFront, form, &source)
 }
 
 /// The same without a handler: `rootspan(event)` returns what the calling function is to log.
 fn viewer_request_module(settings: &Settings, form: Form) -> Result<BuiltFunction, BuildError> {
-    let source = rules(settings, &dispensable(settings, Runtime::CloudFront, &["standalone"]));
+    let source = rules(settings, form, &dispensable(settings, Runtime::CloudFront, &["standalone"]));
     let source = format!("{MODULE_BEGIN}{source}{MODULE_END}");
     finished("viewer-request.module.js", Runtime::CloudFront, form, &source)
 }
@@ -149,7 +151,7 @@ fn viewer_response(settings: &Settings, form: Form) -> Result<BuiltFunction, Bui
     let source = replaced(
         VIEWER_RESPONSE,
         SETTINGS_MARKERS,
-        &bake::variable("SETTINGS", "{respond: {serverTiming: boolean, header: string}}", &baked),
+        &bake::variable("SETTINGS", "{respond: {serverTiming: boolean, header: string}}", &baked, form),
     );
     finished("viewer-response.js", Runtime::CloudFront, form, &source)
 }
@@ -160,12 +162,12 @@ fn lambda_edge(
     file_name: &'static str,
     export: &str,
 ) -> Result<BuiltFunction, BuildError> {
-    let lambda = bake::variable("LAMBDA", "LambdaSettings", &bake::lambda(settings));
+    let lambda = bake::variable("LAMBDA", "LambdaSettings", &bake::lambda(settings), form);
     let adapter = replaced(LAMBDA_EDGE, LAMBDA_MARKERS, &lambda);
     let adapter =
         adapter.replace("var VERSION = '0.0.0';", concat!("var VERSION = '", env!("CARGO_PKG_VERSION"), "';"));
     let left_out = dispensable(settings, Runtime::Lambda, &["standalone", "cloudfront"]);
-    let source = format!("{}{adapter}{export}", rules(settings, &left_out));
+    let source = format!("{}{adapter}{export}", rules(settings, form, &left_out));
     finished(file_name, Runtime::Lambda, form, &source)
 }
 
@@ -190,8 +192,8 @@ fn dispensable(settings: &Settings, runtime: Runtime, others: &[&'static str]) -
 }
 
 /// The source of the viewer-request function with its settings, without `left_out`.
-fn rules(settings: &Settings, left_out: &[&str]) -> String {
-    let baked = bake::variable("SETTINGS", "Settings", &bake::rules(settings));
+fn rules(settings: &Settings, form: Form, left_out: &[&str]) -> String {
+    let baked = bake::variable("SETTINGS", "Settings", &bake::rules(settings), form);
     sections::without_sections(&replaced(VIEWER_REQUEST, SETTINGS_MARKERS, &baked), left_out)
 }
 
@@ -223,7 +225,11 @@ fn finished(file_name: &'static str, runtime: Runtime, form: Form, source: &str)
         }
     };
     if runtime == Runtime::CloudFront && code.len() > EDGE_FUNCTION_MAX_BYTES {
-        return Err(BuildError::TooLarge { bytes: code.len() });
+        let way_out = match form {
+            Form::Minified => "use fewer paths",
+            Form::Readable => "leave --readable away, or use fewer paths",
+        };
+        return Err(BuildError::TooLarge { bytes: code.len(), way_out });
     }
     let mut sha256 = String::with_capacity(64);
     for byte in Sha256::digest(code.as_bytes()) {

@@ -19,8 +19,8 @@ pub(super) fn without_sections(source: &str, left_out: &[&str]) -> String {
     kept
 }
 
-/// Without comments and empty lines, with one character of indentation for four: for people, and still small enough for
-/// CloudFront.
+/// Without comments and empty lines, with one character of indentation for each level below that of a function: for people,
+/// and still small enough for CloudFront.
 pub(super) fn without_comments(source: &str) -> String {
     let mut kept = String::with_capacity(source.len());
     let mut in_comment = false;
@@ -30,7 +30,7 @@ pub(super) fn without_comments(source: &str) -> String {
             in_comment = !code.ends_with("*/");
         } else if !code.is_empty() && !code.starts_with("//") {
             let indentation = line.len() - line.trim_start().len();
-            kept.extend(std::iter::repeat_n(' ', indentation / 4));
+            kept.extend(std::iter::repeat_n(' ', (indentation / 4).saturating_sub(1)));
             kept.push_str(code);
             kept.push('\n');
         }
