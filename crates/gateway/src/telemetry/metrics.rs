@@ -41,6 +41,7 @@ pub(crate) enum Metric {
     ExporterDeadLetters,
     CloudFrontRecords,
     EdgeRecords,
+    EdgeDuration,
     NginxLogLines,
     ConfigReloads,
     TargetInfo,
@@ -126,6 +127,11 @@ impl Metric {
                 "rootspan_edge_records_total",
                 "counter",
                 "Requests that CloudFront logged, sampled or not, by how it answered them. One that is delivered again counts again.",
+            ),
+            Self::EdgeDuration => (
+                "rootspan_edge_duration_milliseconds",
+                "histogram",
+                "How long the requests took that CloudFront logged, sampled or not.",
             ),
             Self::NginxLogLines => {
                 ("rootspan_nginxlog_lines_total", "counter", "Lines of nginx's log, by what became of them.")
@@ -222,6 +228,11 @@ pub(crate) fn render(sources: &Sources) -> String {
                 ("status_class", class),
             ];
             page.named(name, &labels, count as f64);
+        }
+    });
+    page.each(Metric::EdgeDuration, &graph.edge, |page, name, (id, figures)| {
+        for (distribution, durations) in figures.durations() {
+            page.histogram(name, &[("receiver", id), ("distribution", &distribution)], &durations);
         }
     });
     render_process(&mut page, sources, &graph);

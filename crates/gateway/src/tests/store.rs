@@ -199,7 +199,10 @@ async fn every_record_of_an_accepted_delivery_is_counted_once() {
         let receiver = "rootspan_edge_records_total{receiver=\"cloudfront\",distribution=\"d1.cloudfront.net\"";
         format!("{receiver},result_type=\"{result}\",status_class=\"2xx\"}}")
     };
-    for line in [format!("{} 3\n", series("Miss")), format!("{} 1\n", series("Hit"))] {
+    let below =
+        "rootspan_edge_duration_milliseconds_bucket{receiver=\"cloudfront\",distribution=\"d1.cloudfront.net\",le=";
+    let (short, long) = (format!("{below}\"100\"}} 0\n"), format!("{below}\"250\"}} 4\n"));
+    for line in [format!("{} 3\n", series("Miss")), format!("{} 1\n", series("Hit")), short, long] {
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
     // A reload leads a receiver that stays to another store.

@@ -113,11 +113,13 @@ const BYTE_BOUNDS: &[u64] = &[
 ];
 
 impl Histogram {
-    const fn new(bounds: &'static [u64]) -> Self {
+    /// Without values yet.
+    pub(crate) const fn new(bounds: &'static [u64]) -> Self {
         Self { bounds, buckets: Vec::new(), sum: 0 }
     }
 
-    fn record(&mut self, value: u64) {
+    /// One more.
+    pub(crate) fn record(&mut self, value: u64) {
         self.buckets.resize(self.bounds.len() + 1, 0);
         self.buckets[self.bounds.partition_point(|bound| *bound < value)] += 1;
         self.sum += value;

@@ -11,7 +11,7 @@ fn figures_are_bounded_and_each_record_is_in_one() {
         behaviour: "*",
         result_type: "Hit",
         end: None,
-        taken_nanos: None,
+        taken_nanos: Some(3_000_000),
         bytes: 0,
         request: None,
         sent_to_origin: None,
@@ -24,6 +24,10 @@ fn figures_are_bounded_and_each_record_is_in_one() {
     observations.push(&Observation { fate: Fate::Joined, ..record });
     let figures = Figures::default();
     figures.add(&observations);
+    let durations = figures.durations();
+    assert_eq!(durations.len(), MAX_DISTRIBUTIONS + 1);
+    let of = |name: &str| durations.iter().find(|(known, _)| known == name).map(|(_, histogram)| histogram.sum);
+    assert_eq!((of("d1"), of(OTHER)), (Some(6), Some((MAX_SERIES as u64 + 20 - MAX_DISTRIBUTIONS as u64) * 3)));
     let all = figures.all();
     assert_eq!(all.iter().map(|(.., count)| count).sum::<u64>(), MAX_SERIES as u64 + 21);
     assert!(all.contains(&(OTHER.to_owned(), OTHER.to_owned(), "2xx", 20)), "{all:?}");
