@@ -28,6 +28,7 @@ mod import;
 mod ingest;
 mod kill;
 mod late_root;
+mod log_files;
 mod reload;
 mod stop;
 mod terminal;

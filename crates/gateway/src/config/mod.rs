@@ -185,7 +185,17 @@ fn decode_root(root: &Node, problems: &mut Problems) -> Option<Config> {
     let defined = [extensions.ids, extensions.empty].concat();
     auth::check(&config, &defined, problems);
     file_storage::check(&config, &defined, problems);
+    check_stdin(&config, problems);
     Some(config)
+}
+
+/// Standard input can be read once only.
+fn check_stdin(config: &Config, problems: &mut Problems) {
+    let reads = |receiver: &Receiver| matches!(receiver, Receiver::CloudFront(cloudfront) if cloudfront.reads_stdin());
+    let ids: Vec<_> = config.receivers.iter().filter(|(_, receiver)| reads(receiver)).map(|(id, _)| id).collect();
+    if let [first, second, ..] = ids.as_slice() {
+        problems.error_without_position(format!("both `{first}` and `{second}` read standard input: only one can"));
+    }
 }
 
 /// One section of definitions.

@@ -49,6 +49,8 @@ pub(crate) struct Options {
     /// A last line without an end is taken, if it is whole, after the file did not change for so long.
     pub(crate) flush_after: Duration,
     pub(crate) cutting: Cutting,
+    /// What the receiver must know of the beginning of a file that is read from its end.
+    pub(crate) note_of: fn(&[u8]) -> Option<String>,
     /// The folder in which the places are kept; `None`: in memory only.
     pub(crate) storage: Option<PathBuf>,
 }

@@ -138,7 +138,7 @@ impl Stream {
             }
             let end = memchr::memchr(b'\n', chunk).map(|newline| newline + 1);
             let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
-            let length = part.len();
+            let (length, is_all) = (part.len(), part.len() == chunk.len());
             if draft.add(part, end.is_some(), cutting).is_err() {
                 let has_lines = draft.whole > 0;
                 let piece = self.finish(draft, false);
@@ -147,15 +147,14 @@ impl Stream {
             self.reader.consume(length);
             if end.is_some() {
                 draft.end_line();
-            } else if draft.can_be_split(cutting) {
-                let behind = draft.bytes.as_ref().get(draft.whole..).unwrap_or_default();
-                let mut carry = PaidBuffer::with_capacity(budget, 0);
-                let is_held = carry.as_mut().is_ok_and(|carry| carry.append(behind, cutting.line_bytes).is_ok());
-                if self.is_once && !is_held {
-                    continue;
+            }
+            // What comes next may be long in coming: what is here goes on its way.
+            let is_enough = self.is_once && is_all && draft.whole > 0 && draft.skipped == 0;
+            if is_enough || (end.is_none() && draft.can_be_split(cutting)) {
+                self.carry = draft.behind(cutting, budget);
+                if self.carry.is_some() || !self.is_once {
+                    return Ok(self.finish(draft, false));
                 }
-                self.carry = carry.ok().filter(|_| is_held);
-                return Ok(self.finish(draft, false));
             }
         }
     }
@@ -214,6 +213,14 @@ impl Draft {
         }
         self.skipped += part.len() as u64;
         Ok(())
+    }
+
+    /// What is behind the whole lines, in a buffer of its own, if there is memory for it.
+    fn behind(&self, cutting: &Cutting, budget: &Arc<Budget>) -> Option<PaidBuffer> {
+        let behind = self.bytes.as_ref().get(self.whole..)?;
+        let mut buffer = PaidBuffer::with_capacity(budget, behind.len()).ok()?;
+        buffer.append(behind, cutting.longest()).ok()?;
+        Some(buffer)
     }
 
     fn end_line(&mut self) {

@@ -44,6 +44,7 @@ fn options(folder: &std::path::Path, words: &str) -> Options {
             is_whole: is_json,
             split: |line| line.iter().rposition(|byte| *byte == b'}').map_or(0, |end| end + 1),
         },
+        note_of: |_| None,
         storage: words.contains("storage").then(|| folder.join("places")),
     }
 }
@@ -333,4 +334,27 @@ fn many_files_are_read_once_each() {
     bench.append(&name(1499), "more\n");
     bench.restart("auto storage");
     assert_eq!(bench.read(), ["more"]);
+}
+
+#[test]
+fn what_comes_once_goes_on_as_it_comes() {
+    use super::pieces::{Rest, Stream};
+    use std::io::{BufReader, Read as _};
+    let folder = tempfile::tempdir().expect("there is room");
+    let cutting = options(folder.path(), "").cutting;
+    let budget = Budget::new(1 << 20);
+    let parts = ["1\n2\nhal", "f\n", "3", "\n{\"rest\":1}"];
+    // Each part is what one call reads.
+    let input = parts.iter().fold(Box::new(std::io::empty()) as Box<dyn std::io::Read + Send>, |before, part| {
+        Box::new(before.chain(part.as_bytes()))
+    });
+    let mut stream = Stream::once(Box::new(BufReader::new(input)));
+    let mut read = || match stream.read(&cutting, Rest::Take, &budget).expect("memory can be read") {
+        Read::Piece(piece) => String::from_utf8(piece.bytes.as_ref().to_vec()).expect("text"),
+        Read::End { .. } => "end".to_owned(),
+        Read::Exhausted => "exhausted".to_owned(),
+    };
+    assert_eq!([(); 5].map(|()| read()), ["1\n2\n", "half\n", "3\n", "{\"rest\":1}", "end"]);
+    drop(stream);
+    assert_eq!(budget.used(), 0);
 }

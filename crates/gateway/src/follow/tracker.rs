@@ -204,7 +204,7 @@ impl Tracker {
         let place = match known {
             Some(index) => self.lost.remove(index).moved_to(found),
             None if self.is_new_whole || found.is_packed => Place::start_of(found),
-            None => Place::end_of(found),
+            None => Place { note: (self.options.note_of)(&found.head), ..Place::end_of(found) },
         };
         let ended_at = place.ended.filter(|ended| *ended == found.length);
         // Others are opened when it is their turn; one that its name has left cannot be.

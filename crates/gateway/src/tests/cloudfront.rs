@@ -223,6 +223,13 @@ fn problems_of(section: &str) -> Result<(), String> {
 }
 
 #[test]
+fn standard_input_has_one_reader() {
+    let two = "{files: {stdin: true}}, cloudfront/two: {files: {stdin: true}}";
+    let problems = problems_of(two).expect_err("refused");
+    assert!(problems.contains("both `cloudfront` and `cloudfront/two` read standard input"), "{problems}");
+}
+
+#[test]
 fn there_is_a_way_in_and_it_has_a_key() {
     for section in
         ["{access_key: k}", "{access_key: k, endpoint: ':0'}", "{files: {include: [/a]}}", "{files: {stdin: true}}"]

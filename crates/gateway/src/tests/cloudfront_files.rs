@@ -119,6 +119,27 @@ async fn a_header_holds_for_later_lines_after_a_restart_too() {
 }
 
 #[tokio::test]
+async fn a_header_holds_for_lines_behind_the_end_where_reading_began() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("access.log");
+    append(&path, V1);
+    let config = config(folder.path()).replace("poll_interval", "start_at: end, poll_interval");
+    let started = start_with(&config).await;
+    // Once places are kept the file has been looked at.
+    let places = folder.path().join("storage/cloudfront/places/places.json");
+    let looked = async {
+        while !places.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), looked).await.is_ok());
+    append(&path, V1.lines().last().map(|line| format!("{line}\n")).unwrap_or_default());
+    accepted(&started, 1).await;
+    reaches(&started, "bad", 0).await;
+    started.finish().await;
+}
+
+#[tokio::test]
 async fn a_long_log_is_read_in_pieces_that_fit_into_the_budget() {
     let folder = tempfile::tempdir().expect("there is room");
     let mut text = "#Fields: date time cs-method cs-uri-stem sc-status x-edge-request-id\n".to_owned();

@@ -93,6 +93,7 @@ impl FilesConfig {
             packing: Packing::Auto,
             flush_after: FLUSH_AFTER,
             cutting: cutting(longest),
+            note_of: |head| last_header(head).map(str::to_owned),
             storage,
         }))
     }

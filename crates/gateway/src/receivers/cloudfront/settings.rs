@@ -321,6 +321,11 @@ impl CloudFrontConfig {
         self.files.as_ref()?.storage.as_ref()
     }
 
+    /// Whether it reads standard input.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.stdin)
+    }
+
     /// Where records come in, a line for each way.
     pub(crate) fn ways_in(&self) -> Vec<String> {
         let http = self.door().map(|(endpoint, _)| format!("http {endpoint}"));

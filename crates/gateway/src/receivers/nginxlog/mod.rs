@@ -115,6 +115,7 @@ impl NginxLogConfig {
                 is_whole: |_| false,
                 split: |_| 0,
             },
+            note_of: |_| None,
             storage,
         }))
     }

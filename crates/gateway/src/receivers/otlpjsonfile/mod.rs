@@ -123,6 +123,7 @@ impl OtlpJsonFileConfig {
                 is_whole: is_json,
                 split: |_| 0,
             },
+            note_of: |_| None,
             storage,
         })
     }
