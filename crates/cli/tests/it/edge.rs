@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::api;
 use crate::http::get;
 use crate::process::{ACCESS_KEY, Process, Setup, Site, examples, rootspan};
@@ -100,6 +102,35 @@ fn the_built_function_runs_in_the_emulator_and_its_logs_become_the_root() {
     let roots = api::search(gateway.ui(), r#"{ resource.service.name = "cloudfront" }"#, "");
     assert_eq!(roots.len(), 2);
     gateway.stop();
+}
+
+/// What is printed is what lies there: size and digest of each file, and what it is attached to.
+#[test]
+fn functions_are_minified_with_a_map_unless_they_are_to_be_read() {
+    let site = Site::new(Setup::default());
+    let (settings, out) = (site.path("edge.yaml"), site.path("edge"));
+    std::fs::write(&settings, "").expect("it can be written");
+    let built = |more: &[&str]| {
+        let mut command = rootspan();
+        command.args(["edge", "build", "--settings"]).arg(&settings).arg("--out").arg(&out).args(more);
+        let ended = Process::spawn(&mut command).end();
+        assert!(ended.status.success(), "{}", ended.stderr);
+        let code = std::fs::read(out.join("viewer-request.js")).expect("it is written");
+        let digest: String = Sha256::digest(&code).iter().map(|byte| format!("{byte:02x}")).collect();
+        let line = format!("viewer-request.js  {} bytes  sha256 {digest}\n", code.len());
+        assert!(ended.stdout.contains(&line), "{line}{}", ended.stdout);
+        assert!(ended.stdout.contains("CloudFront Functions (cloudfront-js-2.0): attach to viewer-request\n"));
+        assert!(ended.stdout.contains("Lambda@Edge (Node.js 22 and 24): attach to origin-response\n"));
+        code
+    };
+    let map = out.join("viewer-request.js.map");
+    let minified = built(&[]);
+    let text = std::fs::read_to_string(&map).expect("it is written");
+    assert!(text.contains(r#""file":"viewer-request.js""#) && text.contains("var SETTINGS = {"), "{text}");
+    let readable = built(&["--readable"]);
+    assert!(!map.exists(), "the map of another build would lead to wrong places");
+    assert!(readable.len() > minified.len());
+    assert_eq!(built(&[]), minified, "the same settings give the same bytes");
 }
 
 #[test]
