@@ -3,7 +3,8 @@
 //! delivered, promptly and once, then twice, shuffled and an hour late. [`functions`] has the same with the other ways to
 //! attach functions: ids by `console.log`, Lambda@Edge.
 //!
-//! A new case is a line of [`cases::CASES`], a new form of delivery a line of [`FORMS`].
+//! All of it takes about 15 seconds on two cores. A new case is a line of [`cases::CASES`], a new form of delivery a line of
+//! [`FORMS`].
 
 mod cases;
 mod files;

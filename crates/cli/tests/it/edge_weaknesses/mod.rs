@@ -465,7 +465,7 @@ fn weakness_17_functions_are_for_current_runtimes() {
     let functions = build::all(&Settings::default()).expect("within the limits");
     for function in &functions {
         let first = function.code.lines().next().unwrap_or_default();
-        let runtime = if function.file_name.ends_with(".mjs") { "Node.js 22" } else { "cloudfront-js-2.0" };
+        let runtime = if function.file_name.ends_with(".mjs") { "Node.js 22 and 24" } else { "cloudfront-js-2.0" };
         assert!(first.ends_with(runtime), "{}: {first}", function.file_name);
         assert!(!function.code.contains("context.succeed") && !function.code.contains("callback("));
     }
