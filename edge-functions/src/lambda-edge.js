@@ -269,6 +269,7 @@ function text(key, value) {
  */
 function send(body, to) {
     return new Promise(function (resolve) {
+        var timer;
         try {
             var url = new URL(to.url);
             var bytes = Buffer.from(body);
@@ -277,31 +278,49 @@ function send(body, to) {
                 headers.authorization = 'Bearer ' + to.token;
             }
             var client = url.protocol === 'https:' ? https : http;
-            var request = client.request(url, { method: 'POST', headers: headers, agent: agents[url.protocol] });
-            // The budget is of wall-clock time: `timeout` of Node counts idle time, and begins again with every byte.
-            var timer = setTimeout(function () {
-                resolve(false);
-                request.destroy();
-            }, to.budgetMillis);
+            var isOver = false;
+            var giveUp = function () {};
             var done = function (accepted) {
+                isOver = true;
                 clearTimeout(timer);
                 resolve(accepted);
             };
-            request.on('error', function () { done(false); });
-            request.on('response', function (response) {
-                var length = 0;
-                response.on('data', function (chunk) {
-                    length += chunk.length;
-                    if (length > ANSWER_MAX_BYTES) {
-                        request.destroy();
+            // The budget is of wall-clock time: `timeout` of Node counts idle time, and begins again with every byte.
+            timer = setTimeout(function () {
+                done(false);
+                giveUp();
+            }, to.budgetMillis);
+            var attempt = function () {
+                var answered = false;
+                var request = client.request(url, { method: 'POST', headers: headers, agent: agents[url.protocol] });
+                giveUp = function () { request.destroy(); };
+                request.on('error', function () {
+                    // A server may end a connection that rests just when it is used again. Such a connection is gone from the
+                    // agent, so this ends; what may have arrived twice has the same ids.
+                    if (request.reusedSocket && !answered && !isOver) {
+                        attempt();
+                    } else {
+                        done(false);
                     }
                 });
-                response.on('error', function () { done(false); });
-                var status = response.statusCode || 0;
-                response.on('end', function () { done(status >= 200 && status < 300); });
-            });
-            request.end(bytes);
+                request.on('response', function (response) {
+                    answered = true;
+                    var length = 0;
+                    response.on('data', function (chunk) {
+                        length += chunk.length;
+                        if (length > ANSWER_MAX_BYTES) {
+                            request.destroy();
+                        }
+                    });
+                    response.on('error', function () { done(false); });
+                    var status = response.statusCode || 0;
+                    response.on('end', function () { done(status >= 200 && status < 300); });
+                });
+                request.end(bytes);
+            };
+            attempt();
         } catch (problem) {
+            clearTimeout(timer);
             resolve(false);
         }
     });

@@ -178,7 +178,29 @@ function suite(lambda, direct, vectors) {
         }
     });
 
-    test('a receiver that refuses, is silent or is not there leaves a log line', async () => {
+    test('a connection that the receiver ends while it rests costs no span', async () => {
+    const { url, seen, close } = await receiver((response) => response.end('{}'));
+    const ending = http.createServer((request, response) => {
+        // As a server does that is replaced: the next request finds the connection ended.
+        request.resume().on('end', () => response.end('{}', () => request.socket.once('data', () => request.socket.destroy())));
+    });
+    await new Promise((resolve) => ending.listen(0, '127.0.0.1', resolve));
+    try {
+        const config = { service: 'c', export: { url: `http://127.0.0.1:${ending.address().port}/`, token: 't', budgetMillis: 5000 } };
+        for (let round = 0; round < 4; round++) {
+            assert.deepEqual((await exchange(miss, DEFAULTS, config)).lines, []);
+        }
+        const other = { service: 'c', export: { url, token: 't', budgetMillis: 5000 } };
+        assert.deepEqual((await exchange(miss, DEFAULTS, other)).lines, []);
+        assert.equal(seen.bodies.length, 1);
+    } finally {
+        close();
+        ending.closeAllConnections();
+        ending.close();
+    }
+});
+
+test('a receiver that refuses, is silent or is not there leaves a log line', async () => {
         const refusing = await receiver((response) => { response.statusCode = 503; response.end(); });
         const silent = await receiver(() => {});
         try {

@@ -20,6 +20,7 @@ mod doors;
 mod edge;
 mod edge_coverage;
 mod edge_table;
+mod edge_token;
 mod edge_weaknesses;
 mod faults;
 mod firehose;
