@@ -35,6 +35,10 @@ pub(crate) const CHROMIUM: Program =
 /// What released archives are built with, and tests: one set, or everything would be compiled twice.
 pub(crate) const FEATURES: &str = "rootspan-cli/aws";
 
+/// Python, with the module that makes environments.
+pub(crate) const PYTHON: Program =
+    Program { name: "python3", package: "python3-venv", purpose: "runs moto, an S3- and SQS-compatible server" };
+
 /// The oldest Node that Vite 8 runs on.
 const NODE_MAJOR: u32 = 20;
 
@@ -55,6 +59,11 @@ pub(crate) fn ensure(programs: &[Program]) -> anyhow::Result<()> {
     let mut packages: Vec<_> = missing.iter().map(|program| program.package).collect();
     packages.sort_unstable();
     packages.dedup();
+    install(&packages)
+}
+
+/// Installs packages of Debian's, or says how.
+fn install(packages: &[&str]) -> anyhow::Result<()> {
     let install = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
     if !on_path("apt-get") || !is_root()? {
         bail!("install what is missing and run this again: sudo {install}");
@@ -64,7 +73,7 @@ pub(crate) fn ensure(programs: &[Program]) -> anyhow::Result<()> {
     stage::run(
         Command::new("apt-get")
             .args(["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"])
-            .args(&packages)
+            .args(packages)
             .env("DEBIAN_FRONTEND", "noninteractive"),
     )
 }
@@ -85,6 +94,40 @@ pub(crate) fn node_packages(folder: &Path) -> anyhow::Result<()> {
     }
     println!("installing the Node packages of {}", folder.display());
     stage::run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))
+}
+
+/// The versions of moto and of what it needs.
+const MOTO: &str = "crates/cli/tests/moto/requirements.txt";
+
+/// Installs an S3- and SQS-compatible server (moto) for the tests into `moto` in cargo's target folder, if that is not
+/// there in the wanted versions.
+pub(crate) fn moto() -> anyhow::Result<()> {
+    ensure(&[PYTHON])?;
+    let root = root()?;
+    let (folder, wanted) = (target_folder(&root).join("moto"), root.join(MOTO));
+    // Written last: what is there without it is half an installation.
+    let installed = folder.join("installed.txt");
+    let versions = std::fs::read(&wanted).with_context(|| format!("cannot read {MOTO}"))?;
+    if std::fs::read(&installed).is_ok_and(|text| text == versions) {
+        return Ok(());
+    }
+    println!("installing moto (an S3- and SQS-compatible server) into {}", folder.display());
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    // Debian's Python has the module that makes environments in a package of its own.
+    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output()?.status.success();
+    if !has_venv {
+        install(&["python3-venv"])?;
+    }
+    stage::run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    stage::run(
+        Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--requirement"])
+            .arg(&wanted),
+    )?;
+    std::fs::write(&installed, versions)?;
+    Ok(())
 }
 
 /// Builds the web UI into `web/dist`, from where the binary embeds it.

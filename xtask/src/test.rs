@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::bail;
 
-use crate::{browser, nginx_module, setup, stage, tidy};
+use crate::{browser, nginx_module, reference, setup, stage, tidy};
 
 /// A stage: its name, what it proves, and the body.
 type Stage = (&'static str, &'static str, fn() -> anyhow::Result<()>);
@@ -14,10 +14,11 @@ type Stage = (&'static str, &'static str, fn() -> anyhow::Result<()>);
 const STAGES: &[Stage] = &[
     ("setup", "install what is missing", set_up),
     ("format", "rustfmt", format),
-    ("tidy", "structure of the repository", tidy::run),
+    ("tidy", "structure of the repository", tidy::sources),
     ("ui", "types, modules and build of the web UI", ui),
     ("clippy", "lints, warnings are errors", clippy),
     ("rust", "unit, property and process tests", rust),
+    ("reference", "the page of the configuration's keys is what the program prints", reference),
     ("peers", "OpenTelemetry's SDKs for Node and, in Chromium, for browsers against the program", peers),
     ("nginx", "the tracing module in a real nginx", nginx_module::check),
     ("edge", "the edge functions: types of both runtimes, then under Node and njs", edge),
@@ -50,7 +51,16 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<()> {
 }
 
 fn set_up() -> anyhow::Result<()> {
-    setup::ensure(&[setup::CC, setup::NODE, setup::NPM, setup::NJS, setup::CHROMIUM, nginx_module::NGINX])
+    setup::ensure(&[
+        setup::CC,
+        setup::NODE,
+        setup::NPM,
+        setup::NJS,
+        setup::CHROMIUM,
+        setup::PYTHON,
+        nginx_module::NGINX,
+    ])?;
+    setup::moto()
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
@@ -86,6 +96,7 @@ fn clippy() -> anyhow::Result<()> {
 }
 
 fn rust() -> anyhow::Result<()> {
+    setup::moto()?;
     cargo(&["test", "--workspace", "--features", setup::FEATURES, "--quiet"])
 }
 
@@ -114,9 +125,14 @@ fn pages() -> anyhow::Result<()> {
     npm("web", "test:pages")
 }
 
-/// The binary that the tests built, without optimisation.
+fn reference() -> anyhow::Result<()> {
+    reference::check_with(&binary()?)
+}
+
+/// The binary that the tests built, without optimisation. Asked for in any other way it would be built anew: what is
+/// compiled with which features depends on what is built with it.
 pub(crate) fn binary() -> anyhow::Result<String> {
-    cargo(&["build", "--quiet", "--package", "rootspan-cli", "--features", setup::FEATURES])?;
+    cargo(&["test", "--quiet", "--workspace", "--features", setup::FEATURES, "--no-run"])?;
     Ok(setup::target_folder(&setup::root()?).join("debug/rootspan").to_string_lossy().into_owned())
 }
 

@@ -291,8 +291,8 @@ fn event_type(name: &str) -> Result<EventType, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// Files, folders, or - for standard input: logs of CloudFront in every form (standard v1 and v2, real-time lines,
-    /// what functions log), OTLP in JSON or protobuf; plain, gzip or zstd. Which it is, is found out
+    /// Files, folders, s3://bucket/prefix, or - for standard input: logs of CloudFront in every form (standard v1 and v2,
+    /// real-time lines, what functions log), OTLP in JSON or protobuf; plain, gzip or zstd. Which it is, is found out
     #[arg(value_name = "FILE", required = true)]
     pub(crate) from: Vec<String>,
     /// Folder of the store; it is made if it is not there
@@ -313,6 +313,33 @@ pub(crate) struct ImportArguments {
     /// service.name of the CDN's spans
     #[arg(long, value_name = "NAME", default_value = "cloudfront")]
     pub(crate) service_name: String,
+    /// Leave out what is before, by the hour in the names of CloudFront's files: 2026-09-14 or 2026-09-14T10. Files
+    /// without an hour in their names are read
+    #[arg(long, value_name = "TIME", value_parser = Hour::parse)]
+    pub(crate) start: Option<Hour>,
+    /// Leave out this time and what is after it, likewise
+    #[arg(long, value_name = "TIME", value_parser = Hour::parse)]
+    pub(crate) end: Option<Hour>,
+    /// The bucket's Region; otherwise that of the environment, the profile or the instance
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// A server other than Amazon's that has the bucket: http://127.0.0.1:9000
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+}
+
+/// An hour as CloudFront's file names have it, `2026-09-14-10`, or a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hour(pub(crate) String);
+
+impl Hour {
+    fn parse(text: &str) -> Result<Self, String> {
+        let hour = text.replace(['T', ' '], "-");
+        let form = b"dddd-dd-dd-dd";
+        let fits = |(byte, form): (u8, &u8)| if *form == b'd' { byte.is_ascii_digit() } else { byte == *form };
+        let is_whole = matches!(hour.len(), 10 | 13) && hour.bytes().zip(form).all(fits);
+        is_whole.then_some(Self(hour)).ok_or_else(|| "write a day or an hour: 2026-09-14 or 2026-09-14T10".to_owned())
+    }
 }
 
 /// Where answers come from.

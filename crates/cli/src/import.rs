@@ -1,5 +1,7 @@
-//! `rootspan import`: logs of CloudFront and files of OTLP become spans in a store, without a server.
+//! `rootspan import`: logs of CloudFront and files of OTLP, also in buckets, become spans in a store, without a server.
 
+#[cfg(feature = "aws")]
+mod bucket;
 mod content;
 mod source;
 mod target;
@@ -7,6 +9,8 @@ mod target;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,11 +19,13 @@ use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter, Tall
 use rootspan_wire::cloudfront::rules::{PathPattern, PathRule, Trust};
 use rootspan_wire::cloudfront::span::{Route, Settings};
 use rootspan_wire::cloudfront::{Columns, Reader};
+use tokio::runtime::Runtime;
 
 use crate::arguments::ImportArguments;
 use crate::output::{complain, say};
-use crate::{logging, table};
-use source::Source;
+use crate::runtime::StopSignal;
+use crate::{logging, runtime, table};
+use source::{Source, Sources};
 use target::{Imported, Target};
 
 /// Days that `rootspan run` keeps spans where nothing is configured.
@@ -38,27 +44,35 @@ struct Outcome {
 /// Reads everything, then says what it was.
 pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<ExitCode> {
     logging::start_on_stderr("warn")?;
+    let runtime = runtime::start()?;
+    let is_interrupted = interrupts(&runtime)?;
     let converter = converter(arguments)?;
-    let sources = source::find(&arguments.from)?;
+    let sources = Sources::find(arguments, runtime.handle())?;
     let target = Target::open(&arguments.data)?;
-    let bar = progress(&sources);
-    let mut outcome = Outcome::default();
-    let mut failure = None;
-    for source in &sources {
-        bar.set_message(source.name());
-        match read(source, &converter, &target, &bar) {
-            Ok(read) => outcome.add(source, &read),
-            // A disk that is full is so for the next file, too.
-            Err(error) if target.has_failed() => {
-                failure = Some(error);
-                break;
-            }
-            Err(error) => outcome.problems.push((source.name(), 1, format!("{error:#}"))),
+    let (bar, readers) = (progress(&sources), sources.readers());
+    let work = Work {
+        sources: Mutex::new(sources),
+        converter,
+        target,
+        bar,
+        is_interrupted,
+        outcome: Mutex::default(),
+        failure: Mutex::default(),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..readers {
+            scope.spawn(|| work.run());
         }
-    }
+    });
+    let Work { target, bar, is_interrupted, outcome, failure, .. } = work;
+    let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
     bar.finish_and_clear();
     let imported = target.close()?;
     report(arguments, &outcome, &imported);
+    let mut failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if is_interrupted.load(Ordering::Relaxed) {
+        failure.get_or_insert_with(|| anyhow::anyhow!("interrupted"));
+    }
     if let Some(error) = failure {
         return Err(error.context(
             "the import stopped; what is listed above is in the store, and importing again adds nothing twice",
@@ -70,6 +84,95 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<ExitCode> {
 /// What stands between the names of fields, in a list by hand and in an answer of the API, as JSON or as text.
 fn is_between_names(character: char) -> bool {
     character.is_whitespace() || matches!(character, ',' | '"' | '[' | ']')
+}
+
+/// Set by the first SIGINT or SIGTERM: what was begun is stored. The second one ends the process, which loses nothing that
+/// was stored either.
+fn interrupts(runtime: &Runtime) -> anyhow::Result<Arc<AtomicBool>> {
+    let is_interrupted = Arc::<AtomicBool>::default();
+    let flag = Arc::clone(&is_interrupted);
+    let mut stop = runtime.block_on(async { StopSignal::listen() })?;
+    runtime.spawn(async move {
+        stop.wait().await;
+        flag.store(true, Ordering::Relaxed);
+        complain!("stopping: what was read is being stored; once more stops at once");
+        stop.wait().await;
+        std::process::exit(130);
+    });
+    Ok(is_interrupted)
+}
+
+/// What the readers share.
+struct Work {
+    sources: Mutex<Sources>,
+    converter: Converter,
+    target: Target,
+    bar: ProgressBar,
+    is_interrupted: Arc<AtomicBool>,
+    outcome: Mutex<Outcome>,
+    /// Why nothing more can be read or stored.
+    failure: Mutex<Option<anyhow::Error>>,
+}
+
+impl Work {
+    /// Reads one source after the other, as long as there are any.
+    fn run(&self) {
+        while let Some(source) = self.next() {
+            self.bar.set_message(source.name());
+            let read = self.read(&source);
+            if self.is_interrupted.load(Ordering::Relaxed) && read.is_err() {
+                return;
+            }
+            match read {
+                Ok(read) => lock(&self.outcome).add(&source, &read),
+                // A disk that is full is so for the next file, too.
+                Err(error) if self.target.has_failed() => {
+                    lock(&self.failure).get_or_insert(error);
+                }
+                Err(error) => lock(&self.outcome).problems.push((source.name(), 1, format!("{error:#}"))),
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Source> {
+        if self.is_interrupted.load(Ordering::Relaxed) || lock(&self.failure).is_some() {
+            return None;
+        }
+        match lock(&self.sources).next(&mut |bytes| self.bar.inc_length(bytes)) {
+            Ok(next) => next,
+            Err(error) => {
+                lock(&self.failure).get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    fn read(&self, source: &Source) -> anyhow::Result<FileOutcome> {
+        let content = content::open(self.bar.wrap_read(source.open()?))?;
+        let failure = RefCell::new(None);
+        let flow = |taken: anyhow::Result<()>| match taken {
+            Ok(()) if self.is_interrupted.load(Ordering::Relaxed) => {
+                *failure.borrow_mut() = Some(anyhow::anyhow!("interrupted"));
+                ControlFlow::Break(())
+            }
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                *failure.borrow_mut() = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        let mut sink = |batch| flow(self.target.take(batch));
+        let mut count = |observations| flow(self.target.count(observations));
+        let read = content.read(&self.converter, &mut sink, &mut count);
+        match failure.take() {
+            Some(error) => Err(error),
+            None => read,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn converter(arguments: &ImportArguments) -> anyhow::Result<Converter> {
@@ -120,31 +223,11 @@ struct FileOutcome {
     first_problem: Option<String>,
 }
 
-fn read(source: &Source, converter: &Converter, target: &Target, bar: &ProgressBar) -> anyhow::Result<FileOutcome> {
-    let content = content::open(bar.wrap_read(source.open()?))?;
-    let failure = RefCell::new(None);
-    let flow = |taken: anyhow::Result<()>| match taken {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            *failure.borrow_mut() = Some(error);
-            ControlFlow::Break(())
-        }
-    };
-    let mut sink = |batch| flow(target.take(batch));
-    let mut count = |observations| flow(target.count(observations));
-    let read = content.read(converter, &mut sink, &mut count);
-    match failure.take() {
-        Some(error) => Err(error),
-        None => read,
-    }
-}
-
-fn progress(sources: &[Source]) -> ProgressBar {
+fn progress(sources: &Sources) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:30} {bytes:>10} of {total_bytes}  {bytes_per_sec}  {eta} left  {wide_msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bytes = sources.iter().map(Source::bytes).sum();
-    ProgressBar::new(bytes).with_style(style)
+    ProgressBar::new(sources.bytes()).with_style(style)
 }
 
 impl Outcome {

@@ -16,6 +16,10 @@ pub(crate) enum Encoding {
     Json,
 }
 
+/// Amazon's SDKs say on every level what we say in one sentence that tells what to do.
+const QUIET: &str = ",aws_config=error,aws_credential_types=error,aws_runtime=error,aws_sdk_s3=error,aws_sdk_sqs=error,\
+                     aws_smithy_http_client=error,aws_smithy_runtime=error,aws_smithy_runtime_api=error";
+
 /// Everything that entries are written to.
 struct Outputs(Vec<Box<dyn Write + Send>>);
 
@@ -35,7 +39,7 @@ impl Write for Outputs {
 
 /// Starts logging at `level`; `RUST_LOG` overrides it.
 pub(crate) fn start(level: &str, encoding: Encoding, paths: &[String]) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level}{QUIET}")));
     let outputs = paths.iter().map(|path| open(path)).collect::<anyhow::Result<_>>()?;
     let for_people = paths == ["stderr"] && io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt()

@@ -5,6 +5,8 @@
 mod api;
 mod http;
 mod load;
+#[cfg(feature = "aws")]
+mod moto;
 mod nginx;
 mod otlp;
 mod process;
@@ -31,6 +33,8 @@ mod kill;
 mod late_root;
 mod log_files;
 mod reload;
+#[cfg(feature = "aws")]
+mod s3;
 mod stop;
 mod terminal;
 mod ui;

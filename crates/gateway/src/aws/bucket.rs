@@ -110,18 +110,21 @@ impl Bucket {
             .encoding_type(EncodingType::Url);
         let what = || format!("cannot list {}", self.url(&query.prefix));
         let answer = request.send().await.map_err(|error| Problem::of(what(), &error))?;
+        // Servers that do not know the encoding do not name it.
+        let is_encoded = answer.encoding_type.is_some();
+        let plain = |text: &str| if is_encoded { decoded(text) } else { text.to_owned() };
         let mut page = Page { next: answer.next_continuation_token, ..Page::default() };
         for object in answer.contents.unwrap_or_default() {
             let modified = object.last_modified.map_or(0, |at| at.as_nanos());
             page.objects.push(Listed {
-                key: decoded(object.key.as_deref().unwrap_or_default()),
+                key: plain(object.key.as_deref().unwrap_or_default()),
                 etag: object.e_tag.unwrap_or_default(),
                 bytes: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                 modified: UnixNanos(u64::try_from(modified).unwrap_or(0)),
             });
         }
         let prefixes = answer.common_prefixes.unwrap_or_default();
-        page.prefixes = prefixes.iter().filter_map(|common| common.prefix.as_deref()).map(decoded).collect();
+        page.prefixes = prefixes.iter().filter_map(|common| common.prefix.as_deref()).map(plain).collect();
         Ok(page)
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Buf as _, Bytes};
+use rootspan_model::time::UnixNanos;
 use tokio::runtime::Handle;
 
 use super::bucket::Bucket;
@@ -31,6 +32,7 @@ pub struct ObjectReader {
     /// Bytes that came.
     offset: u64,
     resumes: u32,
+    modified: Option<UnixNanos>,
 }
 
 /// Nobody wants more.
@@ -44,7 +46,7 @@ impl ObjectReader {
     pub fn new(bucket: &Bucket, key: &str, runtime: Handle) -> Self {
         let (body, chunk) = (None, Bytes::new());
         let (bucket, key) = (bucket.clone(), key.to_owned());
-        Self { bucket, key, etag: None, runtime, stop: None, body, chunk, offset: 0, resumes: 0 }
+        Self { bucket, key, etag: None, runtime, stop: None, body, chunk, offset: 0, resumes: 0, modified: None }
     }
 
     /// The same, which ends with an error when it is told to stop.
@@ -57,6 +59,11 @@ impl ObjectReader {
         self.offset
     }
 
+    /// When it was written, once that is known.
+    pub(crate) const fn modified(&self) -> Option<UnixNanos> {
+        self.modified
+    }
+
     /// The next bytes; none at the end.
     async fn next(&mut self) -> Result<Bytes, Problem> {
         loop {
@@ -65,6 +72,8 @@ impl ObjectReader {
                 None => {
                     let answer = self.bucket.get(&self.key, self.etag.as_deref(), self.offset).await?;
                     self.etag = answer.e_tag;
+                    let written = answer.last_modified.and_then(|at| u64::try_from(at.as_nanos()).ok());
+                    self.modified = written.map(UnixNanos);
                     answer.body
                 }
             };

@@ -37,6 +37,10 @@ pub enum Fault {
     StaleReceipt,
     /// The object was replaced while it was read.
     Changed,
+    /// What was read of it is not taken here.
+    NotTaken,
+    /// This machine's disk.
+    Disk,
     /// Anything else.
     Other,
 }
@@ -58,7 +62,13 @@ impl Fault {
             Self::BadCredentials => "renew them (`aws sso login` for a profile with SSO)",
             Self::Clock => "set this machine's clock",
             Self::Unreachable => "check the network, the proxy and `endpoint`",
-            Self::NoObject | Self::Throttled | Self::StaleReceipt | Self::Changed | Self::Other => "",
+            Self::NoObject
+            | Self::Throttled
+            | Self::StaleReceipt
+            | Self::Changed
+            | Self::NotTaken
+            | Self::Disk
+            | Self::Other => "",
         }
     }
 
@@ -78,6 +88,8 @@ impl Fault {
             Self::Unreachable => "the service cannot be reached",
             Self::StaleReceipt => "the message was delivered again meanwhile",
             Self::Changed => "the object was replaced while it was read",
+            Self::NotTaken => "they were refused",
+            Self::Disk => "the disk failed",
             Self::Other => "the request failed",
         }
     }
@@ -161,6 +173,8 @@ impl Problem {
         let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
         let fault = Fault::of_code(code).or_else(|| of_status(status)).unwrap_or_else(|| of_chain(error));
         let detail = match (fault, region, error.message()) {
+            // The SDK lists every place where it looked; the advice names them.
+            (Fault::NoCredentials, ..) => String::new(),
             (Fault::WrongRegion, Some(region), _) => format!("in {region}"),
             (_, _, Some(message)) if code.is_empty() => message.to_owned(),
             (_, _, Some(message)) => format!("{code}: {message}"),

@@ -64,13 +64,13 @@ pub enum Receiver {
 }
 
 impl Receiver {
-    /// The extension that keeps how far it has read.
-    pub(crate) fn storage(&self) -> Option<&ExtensionReference> {
+    /// The extensions that keep what it has read.
+    pub(crate) fn storages(&self) -> Vec<&ExtensionReference> {
         match self {
-            Self::OtlpJsonFile(config) => config.storage.as_ref(),
-            Self::NginxLog(config) => config.storage.as_ref(),
-            Self::CloudFront(config) => config.storage(),
-            Self::Otlp(_) => None,
+            Self::OtlpJsonFile(config) => config.storage.as_ref().into_iter().collect(),
+            Self::NginxLog(config) => config.storage.as_ref().into_iter().collect(),
+            Self::CloudFront(config) => config.storages(),
+            Self::Otlp(_) => Vec::new(),
         }
     }
 }
@@ -166,7 +166,7 @@ impl Receiver {
                 grpc.chain(http).map(|auth| auth.extension()).collect()
             }
             Self::OtlpJsonFile(_) | Self::CloudFront(_) | Self::NginxLog(_) => {
-                self.storage().map(|storage| &storage.id).into_iter().collect()
+                self.storages().into_iter().map(|storage| &storage.id).collect()
             }
         }
     }

@@ -68,6 +68,12 @@ impl FileStorageConfig {
         Path::new(&self.directory).join(folder_name(receiver)).join("places")
     }
 
+    /// The folder of a receiver that keeps which objects it has read.
+    #[must_use]
+    pub fn folder_of_objects(&self, receiver: &str) -> PathBuf {
+        Path::new(&self.directory).join(folder_name(receiver)).join("objects")
+    }
+
     /// The folder of one exporter.
     #[must_use]
     pub fn folder(&self, exporter: &str, signal: Signal) -> PathBuf {
@@ -89,7 +95,7 @@ pub(crate) fn check(config: &Config, defined: &[String], problems: &mut Problems
     config
         .receivers
         .values()
-        .filter_map(Receiver::storage)
+        .flat_map(Receiver::storages)
         .for_each(|reference| check_reference(reference, config, defined, problems));
 }
 

@@ -136,12 +136,17 @@ fn open_storage(
     account: (Arc<Ledger>, ExporterIndex),
     clock: Clock,
 ) -> Result<Storage, String> {
-    let top = Path::new(&config.directory);
-    files::prepare_folder(top, config.create_directory.then_some(config.directory_permissions.0))?;
+    prepare(config)?;
     let directory = FilesDirectory::open(folder).map_err(|error| storage::describe(&error))?;
     let settings =
         storage::Settings { exporter, folder: shown, hands: Hands::Blocking, ..storage::Settings::of(config) };
     Storage::open(Arc::new(directory), settings, account, clock).map_err(|error| error.to_string())
+}
+
+/// Makes sure that the folder of a storage is there.
+pub(super) fn prepare(config: &FileStorageConfig) -> Result<(), String> {
+    let permissions = config.create_directory.then_some(config.directory_permissions.0);
+    files::prepare_folder(Path::new(&config.directory), permissions)
 }
 
 impl storage::Settings {

@@ -296,9 +296,8 @@ impl Running {
     /// Lets everybody who tells of the graph tell of this one.
     fn tell(&self, plan: Plan, accounts: Accounts, environment: &Environment, config: &Config) {
         let counts = self.parts.receivers.iter().zip(&plan.receivers);
-        let counts = counts.filter_map(|(part, planned)| {
-            let (metric, counts) = part.counts.clone()?;
-            Some((metric, planned.id.to_string(), counts))
+        let counts = counts.flat_map(|(part, planned)| {
+            part.counts.iter().map(|(metric, counts)| (*metric, planned.id.to_string(), Arc::clone(counts)))
         });
         let edge = self.parts.receivers.iter().zip(&plan.receivers);
         let edge = edge.filter_map(|(part, planned)| {

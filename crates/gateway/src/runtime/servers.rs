@@ -12,7 +12,7 @@ use super::{Address, Environment, StartError, outlets};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::config::components::{Extension, Receiver};
-use crate::config::id::ComponentId;
+use crate::config::id::{ComponentId, ExtensionReference};
 use crate::config::values::Endpoint;
 use crate::extensions::auth::Authenticators;
 use crate::extensions::health_check::{self, HealthCheckConfig};
@@ -64,7 +64,7 @@ pub(super) struct ReceiverPart {
     pub(super) key: ReceiverKey,
     pub(super) addresses: Vec<Address>,
     pub(super) sockets: Vec<Offered>,
-    pub(super) counts: Option<(Metric, RecordCounts)>,
+    pub(super) counts: Vec<(Metric, RecordCounts)>,
     /// Where records are counted, if it reads CloudFront's.
     pub(super) counting: Option<cloudfront::Counting>,
     pub(super) ingresses: Ingresses,
@@ -87,16 +87,28 @@ impl BoundReceiver {
         hand_over: &HandOver,
     ) -> Result<Self, StartError> {
         let id = planned.id.to_string();
-        let storage = outlets::storage_of(plan, planned.config.storage());
-        let storage = storage.map(|storage| storage.folder_of_receiver(&id));
+        let places = |reference: Option<&ExtensionReference>| {
+            outlets::storage_of(plan, reference).map(|storage| storage.folder_of_receiver(&id))
+        };
         match &planned.config {
             Receiver::Otlp(config) => Ok(Self::Otlp(otlp::bind(&id, config, authenticators, hand_over).await?)),
             Receiver::CloudFront(config) => {
-                Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over, storage).await?))
+                let objects = match outlets::storage_of(plan, config.storage_of_objects()) {
+                    Some(storage) => {
+                        let prepared = outlets::prepare(storage);
+                        prepared.map_err(|reason| StartError::Places { id: id.clone(), reason })?;
+                        Some(storage.folder_of_objects(&id))
+                    }
+                    None => None,
+                };
+                let folders = cloudfront::Folders { places: places(config.storage_of_files()), objects };
+                Ok(Self::CloudFront(cloudfront::bind(&id, config, hand_over, folders).await?))
             }
-            Receiver::NginxLog(config) => Ok(Self::NginxLog(nginxlog::bind(&id, config, storage).await?)),
+            Receiver::NginxLog(config) => {
+                Ok(Self::NginxLog(nginxlog::bind(&id, config, places(config.storage.as_ref())).await?))
+            }
             Receiver::OtlpJsonFile(config) => {
-                let opened = otlpjsonfile::open(&id, config, storage);
+                let opened = otlpjsonfile::open(&id, config, places(config.storage.as_ref()));
                 opened.map(Self::OtlpJsonFile).map_err(|reason| StartError::Places { id, reason })
             }
         }
@@ -130,19 +142,18 @@ impl BoundReceiver {
             ingress.expect("a checked configuration has it in traces pipelines").clone()
         };
         let (tasks, counts) = match self {
-            Self::Otlp(bound) => (bound.start(&ingresses, &stop), None),
+            Self::Otlp(bound) => (bound.start(&ingresses, &stop), Vec::new()),
             Self::OtlpJsonFile(opened) => {
                 let clock = Arc::clone(&environment.clock);
-                (vec![opened.start(&id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)], None)
+                (vec![opened.start(&id, ingresses.clone(), Arc::clone(budget), stop.clone(), clock)], Vec::new())
             }
             Self::CloudFront(bound) => {
                 let counting = counting.insert(cloudfront::Counting::new(stores)).clone();
-                let (tasks, counts) = bound.start(&id, traces(), counting, &stop, &environment.clock);
-                (tasks, Some((Metric::CloudFrontRecords, counts)))
+                bound.start(&id, traces(), counting, &stop, &environment.clock)
             }
             Self::NginxLog(bound) => {
                 let (tasks, counts) = bound.start(&id, &traces(), &stop, Arc::clone(&environment.clock));
-                (tasks, Some((Metric::NginxLogLines, counts)))
+                (tasks, vec![(Metric::NginxLogLines, counts)])
             }
         };
         ReceiverPart { key, addresses, sockets, counts, counting, ingresses, server: Server { stop: stopper, tasks } }

@@ -42,6 +42,10 @@ pub(crate) enum Metric {
     CloudFrontRecords,
     EdgeRecords,
     EdgeDuration,
+    CloudFrontObjects,
+    CloudFrontObjectBytes,
+    CloudFrontObjectLag,
+    CloudFrontMessages,
     NginxLogLines,
     ConfigReloads,
     TargetInfo,
@@ -133,6 +137,20 @@ impl Metric {
                 "histogram",
                 "How long the requests took that CloudFront logged, sampled or not.",
             ),
+            Self::CloudFrontObjects => {
+                ("rootspan_cloudfront_objects_total", "counter", "Objects of buckets, by what became of them.")
+            }
+            Self::CloudFrontObjectBytes => {
+                ("rootspan_cloudfront_object_bytes_total", "counter", "Bytes that came from buckets.")
+            }
+            Self::CloudFrontObjectLag => (
+                "rootspan_cloudfront_object_lag_seconds",
+                "gauge",
+                "How old the last object was when its spans were acknowledged.",
+            ),
+            Self::CloudFrontMessages => {
+                ("rootspan_cloudfront_messages_total", "counter", "Messages of queues, by what became of them.")
+            }
             Self::NginxLogLines => {
                 ("rootspan_nginxlog_lines_total", "counter", "Lines of nginx's log, by what became of them.")
             }
@@ -171,7 +189,7 @@ impl Metric {
     }
 }
 
-/// Counts that a receiver keeps beside the ledger: label values and numbers.
+/// Counts that a receiver keeps beside the ledger: label values and numbers. An empty value is no label.
 pub(crate) type RecordCounts = Arc<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
 
 /// Where the numbers come from.
@@ -211,11 +229,20 @@ pub(crate) fn render(sources: &Sources) -> String {
     render_requests(&mut page, &snapshot);
     render_processors(&mut page, &graph, &snapshot);
     render_queues(&mut page, &graph);
-    for metric in [Metric::CloudFrontRecords, Metric::NginxLogLines] {
+    for metric in [
+        Metric::CloudFrontRecords,
+        Metric::CloudFrontObjects,
+        Metric::CloudFrontObjectBytes,
+        Metric::CloudFrontObjectLag,
+        Metric::CloudFrontMessages,
+        Metric::NginxLogLines,
+    ] {
         let counts: Vec<_> = graph.counts.iter().filter(|(of, ..)| *of == metric).collect();
         page.each(metric, &counts, |page, name, (_, id, counts)| {
             for (outcome, count) in counts() {
-                page.named(name, &[("receiver", id), ("outcome", outcome)], count as f64);
+                // What is a sum has no outcome.
+                let labels = [("receiver", id.as_str()), ("outcome", outcome)];
+                page.named(name, if outcome.is_empty() { &labels[..1] } else { &labels }, count as f64);
             }
         });
     }

@@ -253,6 +253,44 @@ fn there_is_a_way_in_and_it_has_a_key() {
 }
 
 #[test]
+#[cfg(feature = "aws")]
+fn buckets_need_a_way_to_learn_of_objects() {
+    let problems_of = |s3: &str| problems_of(&format!("{{s3: {s3}}}"));
+    for s3 in [
+        "{sqs: {queue_url: 'https://sqs.eu-central-1.amazonaws.com/1/q'}}",
+        "{bucket: b, sqs: {queue_url: 'http://127.0.0.1:5000/1/q', wait_time: 1s, visibility_timeout: 10s}}",
+    ] {
+        assert_eq!(problems_of(s3), Ok(()), "{s3}");
+    }
+    for (s3, expected) in [
+        ("{}", "needs `bucket`, to be listed, or `sqs`"),
+        ("{bucket: b}", "needs `storage: file_storage`"),
+        ("{bucket: b, storage: file_storage}", "the extension `file_storage` is not defined"),
+        ("{bucket: 's3://b', storage: file_storage}", "the bucket's name alone"),
+        ("{bucket: b, storage: file_storage, prefix: /cf}", "must not begin with a slash"),
+        ("{bucket: b, storage: file_storage, endpoint: 'localhost:9000'}", "must begin with http://"),
+        ("{bucket: b, storage: file_storage, poll_interval: 10ms}", "at least 1s"),
+        ("{bucket: b, storage: file_storage, concurrency: 0}", "must be 1 to 64"),
+        ("{sqs: {}}", "the key `queue_url` is missing"),
+        ("{sqs: {queue_url: q}}", "the queue's whole URL"),
+        ("{sqs: {queue_url: 'https://q', wait_time: 1m}}", "20s at most"),
+        ("{sqs: {queue_url: 'https://q', visibility_timeout: 1s}}", "10s to 12h"),
+        ("{sqs: {queue_url: 'https://q', max_receives: 0}}", "at least 1"),
+        ("{buckets: b}", "unknown key `buckets`"),
+    ] {
+        let problems = problems_of(s3).expect_err(s3);
+        assert!(problems.contains(expected), "{s3}: {problems}");
+    }
+}
+
+#[test]
+#[cfg(not(feature = "aws"))]
+fn a_build_without_buckets_knows_the_keys_and_says_so() {
+    let problems = problems_of("{s3: {bucket: b, storage: file_storage}}").expect_err("not built");
+    assert!(problems.contains("this build has no S3 support (feature `aws`)"), "{problems}");
+}
+
+#[test]
 fn the_functions_own_settings_are_read_and_checked() {
     let load = |edge: &str| problems_of(&format!("{{access_key: k, {edge}}}"));
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/edge.yaml");

@@ -6,6 +6,8 @@
 //! All of it takes about 15 seconds on two cores. A new case is a line of [`cases::CASES`], a new form of delivery a line of
 //! [`FORMS`].
 
+#[cfg(feature = "aws")]
+mod buckets;
 mod cases;
 mod files;
 mod functions;
@@ -133,21 +135,33 @@ fn check(form: &Form, mishaps: Mishaps, behind: Duration) {
         stage.visit(case);
     }
     let (ledger, origin) = stage.stop();
-    let log = records(&folder);
     let gateway = gateway.take().unwrap_or_else(|| files::start_reading(&site, &delivered));
     if form.way != Way::Firehose {
         files::wait_until_read(&gateway, &delivered);
     }
+    judge(form.name, &(form.log)(), &gateway, &ledger, &origin, &folder);
+    gateway.stop();
+}
+
+/// Whether all cases came to what they should.
+fn judge(
+    form: &str,
+    log_form: &LogForm,
+    gateway: &Process,
+    ledger: &[LedgerEntry],
+    origin: &[stage::Seen],
+    folder: &std::path::Path,
+) {
+    let log = records(folder);
     for case in &CASES {
-        let place = format!("{}, {}", form.name, case.name);
+        let place = format!("{form}, {}", case.name);
         // What is asked twice is judged by the second request.
         let entry = ledger.iter().rev().find(|entry| entry.path == case.path);
         let entry = entry.unwrap_or_else(|| panic!("{place}: it is not in the ledger"));
-        check_origin(case, entry, &origin, &place);
+        check_origin(case, entry, origin, &place);
         check_log(case, log.get(&entry.request_id), &place);
-        check_spans(case, entry, form, &gateway, &place);
+        check_spans(case, entry, log_form, gateway, &place);
     }
-    gateway.stop();
 }
 
 /// What the edge sent to the origin.
@@ -186,7 +200,7 @@ fn check_log(case: &Case, record: Option<&Value>, place: &str) {
 }
 
 /// Which spans exist: exactly one for each record, however often and late that came.
-fn check_spans(case: &Case, entry: &LedgerEntry, form: &Form, gateway: &Process, place: &str) {
+fn check_spans(case: &Case, entry: &LedgerEntry, log_form: &LogForm, gateway: &Process, place: &str) {
     let spans = api::trace(gateway.ui(), &entry.trace_id.to_string());
     let Some(log) = &case.log else {
         assert_eq!(spans, None, "{place}: no record, no span");
@@ -199,7 +213,7 @@ fn check_spans(case: &Case, entry: &LedgerEntry, form: &Form, gateway: &Process,
     assert_eq!(span["kind"], 2, "{place}: SERVER");
     assert_eq!(span.get("parentSpanId"), None, "{place}: the root");
     assert_eq!(span["status"]["code"] == 2, log.is_error, "{place}: the span's status");
-    let fields = (form.log)().fields();
+    let fields = log_form.fields();
     let has_field = |name: &str| fields.iter().any(|field| field == name);
     let context = if case.viewer_request && has_field("viewer-request-log-data") { "function" } else { "derived" };
     assert_eq!(attribute(span, "aws.cloudfront.context"), context, "{place}: where the ids come from");

@@ -122,11 +122,28 @@ impl Intake {
             self.ingress.send(batch).await?;
         }
         self.counting.count(delivery.observations).await?;
+        self.count(&delivery.tally);
+        Ok(())
+    }
+
+    /// Begins to convert a log that is read as a stream. Whoever reads it sends the spans and says when they are settled.
+    #[cfg(feature = "aws")]
+    pub(super) fn begin(&self) -> Conversion<'_> {
+        self.converter.begin()
+    }
+
+    /// Counts records of such a log for edge coverage, and waits until that is on disk.
+    #[cfg(feature = "aws")]
+    pub(super) async fn observe(&self, observations: Observations) -> Result<(), Refusal> {
+        self.counting.count(observations).await
+    }
+
+    /// Counts what became of records whose spans are settled.
+    pub(super) fn count(&self, tally: &Tally) {
         for what in What::ALL {
-            self.counters.0[what as usize].fetch_add(delivery.tally.of(what), Ordering::Relaxed);
+            self.counters.0[what as usize].fetch_add(tally.of(what), Ordering::Relaxed);
         }
         self.warn_of_secondary();
-        Ok(())
     }
 
     /// Says once if nothing becomes a span because all records are of the other log.

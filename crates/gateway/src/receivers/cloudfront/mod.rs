@@ -1,6 +1,6 @@
 //! `cloudfront`: access logs of Amazon CloudFront; each record becomes the span of the viewer's request. Records are read by
-//! `wire::cloudfront`; this folder holds the ways in which they arrive: deliveries by Firehose over HTTP, and log files on this
-//! machine. All go through one [`Intake`].
+//! `wire::cloudfront`; this folder holds the ways in which they arrive: deliveries by Firehose over HTTP, log files on this
+//! machine, and log files in buckets. All go through one [`Intake`].
 //!
 //! ```yaml
 //! receivers:
@@ -23,6 +23,7 @@ mod firehose;
 mod intake;
 mod logs;
 pub mod pieces;
+mod s3;
 mod settings;
 
 use std::net::SocketAddr;
@@ -39,7 +40,7 @@ use crate::net::tls::server;
 use crate::runtime::StartError;
 use crate::runtime::ingress::Ingress;
 use crate::tasks::{self, Task};
-use crate::telemetry::metrics::RecordCounts;
+use crate::telemetry::metrics::{Metric, RecordCounts};
 pub(crate) use counting::{Counting, Figures};
 use intake::Intake;
 pub use settings::CloudFrontConfig;
@@ -51,7 +52,18 @@ pub(crate) struct Bound {
     door: Option<(Listener, Secret)>,
     /// Log files.
     files: Option<Tracker>,
+    /// The folder for what was read of a bucket, where one is listed.
+    objects: Option<PathBuf>,
     config: Box<CloudFrontConfig>,
+}
+
+/// The folders in which a receiver keeps what it has read.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    /// Of files.
+    pub(crate) places: Option<PathBuf>,
+    /// Of a bucket.
+    pub(crate) objects: Option<PathBuf>,
 }
 
 /// Listens on the configured address, if there is one, and reads how far it was in files.
@@ -59,8 +71,9 @@ pub(crate) async fn bind(
     id: &str,
     config: &CloudFrontConfig,
     hand_over: &HandOver,
-    storage: Option<PathBuf>,
+    folders: Folders,
 ) -> Result<Bound, StartError> {
+    let Folders { places: storage, objects } = folders;
     let mut door = None;
     if let Some((endpoint, access_key)) = config.door() {
         let (what, key) = (format!("the receiver {id}"), format!("receivers.{id}"));
@@ -70,7 +83,7 @@ pub(crate) async fn bind(
     let places = |reason| StartError::Places { id: id.to_owned(), reason };
     let options = config.files.as_ref().map(|files| files.options(id, config.max_bytes(), storage)).transpose();
     let files = options.map_err(places)?.flatten().map(Tracker::new).transpose().map_err(places)?;
-    Ok(Bound { door, files, config: Box::new(config.clone()) })
+    Ok(Bound { door, files, objects, config: Box::new(config.clone()) })
 }
 
 impl Bound {
@@ -92,10 +105,17 @@ impl Bound {
         counting: Counting,
         stop: &Stop,
         clock: &Clock,
-    ) -> (Vec<Task>, RecordCounts) {
+    ) -> (Vec<Task>, Vec<(Metric, RecordCounts)>) {
         let intake = Arc::new(Intake::new(ingress, counting, &self.config));
         let counters = intake.counters();
         let mut running = Vec::new();
+        let mut metrics: Vec<(Metric, RecordCounts)> =
+            vec![(Metric::CloudFrontRecords, Arc::new(move || counters.by_outcome()))];
+        if let Some(config) = &self.config.s3 {
+            let (tasks, counts) = s3::start(id, config, self.objects, &intake, stop, Arc::clone(clock));
+            running.extend(tasks);
+            metrics.extend(counts);
+        }
         if let Some(files) = &self.config.files {
             if let Some(tracker) = self.files {
                 let budget = Arc::clone(intake.ingress().budget());
@@ -115,6 +135,6 @@ impl Bound {
             let serve = move |accepted| firehose::serve(accepted, Arc::clone(&server), connection_stop.clone());
             running.push(tasks::start("cloudfront", listener.run("cloudfront connection", stop.clone(), serve)));
         }
-        (running, Arc::new(move || counters.by_outcome()))
+        (running, metrics)
     }
 }

@@ -9,6 +9,7 @@ use rootspan_wire::cloudfront::span::{self, Route, Settings};
 use rootspan_wire::cloudfront::{Columns, Reader};
 
 use super::logs::FilesConfig;
+use super::s3::settings::S3Config;
 use crate::config;
 use crate::config::any::AnyConfig;
 use crate::config::decode::Decode;
@@ -20,7 +21,7 @@ use crate::net::tls::ServerTlsConfig;
 
 config! {
     /// Access logs of Amazon CloudFront: each record becomes the span of the viewer's request. At least one way in is
-    /// needed: an `access_key` for deliveries by Firehose over HTTP, or `files`.
+    /// needed: an `access_key` for deliveries by Firehose over HTTP, `files`, or `s3` for log files in a bucket.
     pub struct CloudFrontConfig {
         /// Address to listen on for deliveries by Firehose; every path is accepted. With an `access_key` alone it is
         /// `127.0.0.1:4433`, without one nothing is listened to.
@@ -55,6 +56,8 @@ config! {
         max_request_body_size: ByteSize = "64MiB",
         /// Encryption; without it there is none, and Firehose needs a balancer in front that has it.
         tls: Option<ServerTlsConfig>,
+        /// Log files in a bucket.
+        s3: Option<S3Config>,
     }
 }
 
@@ -292,6 +295,9 @@ impl CloudFrontConfig {
             files.check(&entry.position, problems);
         }
         config.check_inputs(&entry.position, problems);
+        if let Some(s3) = &config.s3 {
+            s3.check(entry.value.get("s3").unwrap_or(entry), problems);
+        }
         Some(config)
     }
 
@@ -306,18 +312,18 @@ impl CloudFrontConfig {
         } else if !self.has_other_inputs() {
             problems.error(
                 position,
-                "nothing leads into it: it needs an `access_key` (and an `endpoint`) for Firehose, or `files`",
+                "nothing leads into it: it needs an `access_key` (and an `endpoint`) for Firehose, `files` or `s3`",
             );
         }
     }
 
     /// Whether records come in without anybody who connects.
     const fn has_other_inputs(&self) -> bool {
-        self.files.is_some()
+        self.files.is_some() || self.s3.is_some()
     }
 
-    /// The extension that keeps what was read.
-    pub(crate) fn storage(&self) -> Option<&ExtensionReference> {
+    /// The extension that keeps how far files were read.
+    pub(crate) fn storage_of_files(&self) -> Option<&ExtensionReference> {
         self.files.as_ref()?.storage.as_ref()
     }
 
@@ -326,10 +332,21 @@ impl CloudFrontConfig {
         self.files.as_ref().is_some_and(|files| files.stdin)
     }
 
+    /// The extension that keeps which objects were read.
+    pub(crate) fn storage_of_objects(&self) -> Option<&ExtensionReference> {
+        self.s3.as_ref()?.storage.as_ref()
+    }
+
+    /// The extensions that keep what was read.
+    pub(crate) fn storages(&self) -> Vec<&ExtensionReference> {
+        self.storage_of_files().into_iter().chain(self.storage_of_objects()).collect()
+    }
+
     /// Where records come in, a line for each way.
     pub(crate) fn ways_in(&self) -> Vec<String> {
         let http = self.door().map(|(endpoint, _)| format!("http {endpoint}"));
-        http.into_iter().chain(self.files.iter().flat_map(FilesConfig::reads)).collect()
+        let files = self.files.iter().flat_map(FilesConfig::reads);
+        http.into_iter().chain(files).chain(self.s3.as_ref().map(S3Config::reads)).collect()
     }
 
     /// Longest body, record or line.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::config;
-use crate::config::decode::Decode as _;
 use crate::config::id::ExtensionReference;
 use crate::config::node::Entry;
 use crate::config::problems::Problems;
@@ -23,7 +22,7 @@ config! {
         bucket: Option<String>,
         /// What the keys of the log files begin with, as it is: `AWSLogs/` or `cloudfront/E2EXAMPLE.`. The more it says, the
         /// less is listed.
-        prefix: String = "''",
+        prefix: String = "",
         /// The bucket's Region; absent: that of the environment, the profile or the instance.
         region: Option<String>,
         /// Address of a server other than Amazon's: `http://127.0.0.1:9000`.
@@ -64,9 +63,21 @@ config! {
 }
 
 impl S3Config {
+    /// What it reads, for the printed plan.
+    pub(crate) fn reads(&self) -> String {
+        match (&self.sqs, &self.bucket) {
+            (Some(sqs), _) => format!("objects of {}", sqs.queue_url),
+            (None, bucket) => format!("s3://{}/{}", bucket.as_deref().unwrap_or_default(), self.prefix),
+        }
+    }
+
     /// Checks what belongs together.
     pub(in crate::receivers::cloudfront) fn check(&self, entry: &Entry, problems: &mut Problems) {
         let mut error = |message: &str| problems.error(&entry.position, message);
+        if cfg!(not(feature = "aws")) {
+            error("this build has no S3 support (feature `aws`); the released archives have it");
+            return;
+        }
         match &self.sqs {
             Some(sqs) => sqs.check(&mut error),
             None => {
@@ -122,12 +133,4 @@ impl SqsConfig {
 
 fn is_url(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
-}
-
-impl super::super::CloudFrontConfig {
-    /// The extension that keeps which objects were read.
-    #[must_use]
-    pub fn storage(&self) -> Option<&ExtensionReference> {
-        self.s3.as_ref()?.storage.as_ref()
-    }
 }
