@@ -189,14 +189,14 @@ impl Reading<'_> {
         sink: &mut Sink<'_>,
         runtime: &Handle,
     ) -> Result<(), Ended> {
-        let mut input = unpack(reader).map_err(of_error)?;
-        if input.fill_buf().map_err(of_error)?.starts_with(b"PAR1") {
+        let mut input = unpack(reader).map_err(|error| of_error(&error))?;
+        if input.fill_buf().map_err(|error| of_error(&error))?.starts_with(b"PAR1") {
             return Err(Ended::Damaged("it is Parquet; have standard logging deliver JSON, W3C or plain".to_owned()));
         }
         let mut pieces = Pieces::new(input, LIMITS);
         let mut number = 0;
         while let Some(goes_on) =
-            pieces.next(|piece| conversion.read_next(piece, sink).is_continue()).map_err(of_error)?
+            pieces.next(|piece| conversion.read_next(piece, sink).is_continue()).map_err(|error| of_error(&error))?
         {
             if !goes_on {
                 break;
@@ -248,7 +248,7 @@ impl Reading<'_> {
 }
 
 /// Whether it is the bucket that failed, or what is in the object.
-fn of_error(error: io::Error) -> Ended {
+fn of_error(error: &io::Error) -> Ended {
     let inner = error.get_ref();
     if let Some(problem) = inner.and_then(|inner| inner.downcast_ref::<Problem>()) {
         return Ended::Failed(problem.clone());
