@@ -361,10 +361,9 @@ fn a_bucket_is_imported() {
     assert!(ended.status.success(), "{ended:?}");
     assert!(ended.stdout.contains("4  files") && ended.stdout.contains("5  spans"), "{}", ended.stdout);
     // By the hour in the names; once more adds nothing twice.
-    let day = |before: u64| hour(before).get(..13).map(str::to_owned).unwrap_or_default();
-    let (start_at, end_at) = (day(49), day(2));
-    let to_argument = |hour: &str| format!("{}T{}", &hour[..10], &hour[11..]);
-    let bounds = ["s3://logs/cf/E1.", "--start", &to_argument(&start_at), "--end", &to_argument(&end_at)];
+    let to_argument = |hour: String| hour.rsplit_once('-').map(|(day, hour)| format!("{day}T{hour}")).expect("an hour");
+    let (start_at, end_at) = (to_argument(hour(49)), to_argument(hour(2)));
+    let bounds = ["s3://logs/cf/E1.", "--start", &start_at, "--end", &end_at];
     let ended = import(&moto, &site, &bounds);
     assert!(ended.stdout.contains("1  files"), "{}", ended.stdout);
     let process = site.start();
