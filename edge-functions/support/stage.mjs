@@ -46,6 +46,11 @@ function read(name) {
     return fs.readFileSync(path.join(here, '../src', name), 'utf8');
 }
 
+/** The rules of the viewer-request function, as the build puts them together. */
+function rules() {
+    return ['viewer-request.js', 'trace-context.js'].map(read).join('\n');
+}
+
 /** Without the sections that are only for what is in `names`; sections may be nested. */
 function without(code, names) {
     const kept = [];
@@ -86,9 +91,9 @@ process.setMaxListeners(100);
 export function stage() {
     const folder = temporary();
     const put = (name, code) => fs.writeFileSync(path.join(folder, name), `${code}\n${HAND_OVER[name]}\n`);
-    put('viewer-request.js', read('viewer-request.js'));
+    put('viewer-request.js', rules());
     put('viewer-response.js', read('viewer-response.js'));
-    put('lambda-edge.mjs', without(read('viewer-request.js'), ['standalone', 'cloudfront']) + read('lambda-edge.js'));
+    put('lambda-edge.mjs', without(rules(), ['standalone', 'cloudfront']) + read('lambda-edge.js'));
     return furnish(folder);
 }
 

@@ -22,8 +22,12 @@ mod tokens;
 
 pub use lint::Runtime;
 
-/// The source of the viewer-request function.
-const VIEWER_REQUEST: &str = include_str!("../../../../edge-functions/src/viewer-request.js");
+/// The source of the viewer-request function: its rules, then what they read and write contexts with.
+const VIEWER_REQUEST: &str = concat!(
+    include_str!("../../../../edge-functions/src/viewer-request.js"),
+    "\n",
+    include_str!("../../../../edge-functions/src/trace-context.js")
+);
 
 /// The source of the viewer-response function.
 const VIEWER_RESPONSE: &str = include_str!("../../../../edge-functions/src/viewer-response.js");
