@@ -74,6 +74,7 @@ it('says how long ago, how much, how many', () => {
   ]);
   expect(formatShare(0.0004)).toBe('< 0.1 %');
   expect(formatShare(0.411)).toBe('41.1 %');
+  expect([0.9989, 0.9995, 1].map(formatShare)).toEqual(['99.9 %', '> 99.9 %', '100 %']);
   expect([plural(1, 'span'), plural(20_000, 'span')]).toEqual(['1 span', '20,000 spans']);
 });
 

@@ -65,9 +65,10 @@ export function plural(count: number, word: string): string {
   return `${formatCount(count)} ${word}${count === 1 ? '' : 's'}`;
 }
 
-/** `12.3 %`; small shares stay visible. */
+/** `12.3 %`; small shares, and what is missing to all, stay visible. */
 export function formatShare(share: number): string {
   if (share > 0 && share < 0.001) return '< 0.1 %';
+  if (share > 0.999) return share < 1 ? '> 99.9 %' : '100 %';
   return `${(share * 100).toFixed(1)} %`;
 }
 
