@@ -237,11 +237,19 @@ function attributes(cf, isClient, status, isError) {
         var isDefault = port === (scheme === 'https' ? 443 : 80);
         list.push(text('server.address', originDomain(request)), { key: 'server.port', value: { intValue: String(port) } });
         var path = (origin ? origin.path : request.origin.s3.path) || '';
-        list.push(text('url.full', scheme + '://' + originDomain(request) + (isDefault ? '' : ':' + port) + path + request.uri));
+        list.push(text('url.full', scheme + '://' + originDomain(request) + (isDefault ? '' : ':' + port) + path + pathOf(request)));
     } else {
-        list.push(text('url.path', request.uri));
+        list.push(text('url.path', pathOf(request)));
     }
     return list;
+}
+
+/**
+ * Without the values of its parameters (`;jsessionid=…`), as access logs' spans have it: where there are no cookies, sessions
+ * are kept there.
+ */
+function pathOf(request) {
+    return String(request.uri).replace(/(;|%3[Bb])[^\/]*/g, ';REDACTED');
 }
 
 function otlp(finished) {

@@ -89,6 +89,13 @@ function suite(lambda, direct, vectors) {
         assert.equal(attribute(span, 'server.address'), null, 'the origin is not what the viewer asked');
     });
 
+    test('sessions in the path are not kept', async () => {
+        const event = structuredClone(bucket);
+        event.Records[0].cf.request.uri = '/a;jsessionid=53CR37/b;v=1;w/c%3Bk=53CR37';
+        const { lines } = await exchange(event, DEFAULTS, { service: 'cloudfront' });
+        assert.equal(attribute(spanOf(lines[0]), 'url.path'), '/a;REDACTED/b;REDACTED/c;REDACTED');
+    });
+
     test('a context of the viewer is linked or continued', async () => {
         const event = structuredClone(bucket);
         event.Records[0].cf.request.headers.traceparent = [{ key: 'traceparent', value: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' }];
