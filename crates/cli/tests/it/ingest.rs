@@ -86,6 +86,8 @@ fn check_found(process: &Process, sent: &ExportTraceServiceRequest, id: &[u8]) {
         "errorCount": 1,
         "services": [{"name": "inventory", "spans": 1, "errors": 1}, {"name": "shop", "spans": 1, "errors": 0}],
         "edgeNanos": null,
+        "derivedIds": false,
+        "backendNotRecorded": false,
         "errorExtent": [1_000_000, 5_000_000],
     });
     assert_eq!(found[0], &expected);
