@@ -40,7 +40,7 @@ describe('every name leads to itself', () => {
                         return;
                     }
                     // Without strings, patterns and numbers, but of the same length.
-                    const code = line.replace(/'[^']*'|"(?:[^"\\]|\\.)*"|\/(?:\[[^\]]*\]|[^/\[])+\/(?=[.,])|\b\d+/g, (text) => ' '.repeat(text.length));
+                    const code = line.replace(/'[^']*'|"(?:[^"\\]|\\.)*"|\/(?:\[[^\]]*\]|[^/\[])+\/[gi]*(?=[.,])|\b\d+/g, (text) => ' '.repeat(text.length));
                     for (const { 0: word, index } of code.matchAll(/[A-Za-z_$][\w$]*/g)) {
                         const source = at(number, index);
                         assert.equal(source.line.slice(source.column).match(/^[\w$]+/)?.[0], source.name ?? word, `${name}:${number + 1}:${index + 1}`);
