@@ -6,29 +6,57 @@ use std::path::PathBuf;
 use clap::Args;
 use rootspan_edge::emulator::LogForm;
 
-/// What `rootspan edge emulate --help` says.
+/// What `rootspan edge emulate --help` says. No line is longer than [`MAX_COLUMNS`]: a terminal of usual width wraps none.
 pub(super) const EMULATE_ABOUT: &str = "\
 Run a local CloudFront in front of an origin
 
-Imitated: edge functions on all four events (CloudFront Functions in an engine of their own, Lambda@Edge in Node), with
-CloudFront's rules of which function runs when, which headers it may touch, and how large and slow it may be; cache
-behaviours with cache and origin request policies; Min, Default and Max TTL, revalidation, stale answers while the origin
-fails, request collapsing, error caching and error pages; origin groups with failover; WAF blocks; methods (TRACE is
-refused), redirects to HTTPS; URLs over 8,192 bytes and requests over 20,480 bytes are refused and, as at CloudFront, not
-logged; viewers who leave; access logs and function logs with all fields, in every form but raw and Parquet, with
-cookies and headers cut as CloudFront does; their delivery by Firehose (limits of records and bodies, access key, common
-attributes, what it takes for an answer, retries with back-off), into a folder or a bucket, as CloudWatch envelopes,
-late, repeated or shuffled.
+Imitated:
+  - edge functions on all four events: CloudFront Functions in an engine of
+    their own, Lambda@Edge in Node; when which function runs, which headers it
+    may touch, and how large and slow it may be
+  - cache behaviours with cache and origin request policies; Min, Default and
+    Max TTL, revalidation, stale answers while the origin fails, request
+    collapsing, error caching and error pages; origin groups with failover
+  - WAF blocks, methods (TRACE is refused), redirects to HTTPS, viewers who
+    leave; URLs over 8,192 bytes and requests over 20,480 bytes are refused
+    and, as at CloudFront, not logged
+  - access logs and function logs with all fields, in every form but raw and
+    Parquet, with cookies and headers cut as CloudFront does
+  - their delivery by Firehose (limits of records and bodies, access key,
+    common attributes, what it takes for an answer, retries with back-off),
+    into a folder or a bucket, as CloudWatch envelopes, late, repeated or
+    shuffled
 
-Not imitated: TLS, HTTP/2 and HTTP/3 (a viewer counts as HTTPS unless it sends x-rootspan-viewer-protocol: http),
-compression, parts of cached objects, S3 origins, signed URLs and cookies, geo restriction, Origin Shield, key-value
-stores, selection of origins in CloudFront Functions, bodies of requests in functions, different functions for
-different behaviours, media-quality-aware failover, the fields of field-level encryption and CMCD (always empty), Vary,
-raw and Parquet logs. The time limit of CloudFront Functions is 2 s here: its millisecond cannot be told from a busy
-machine. Not in AWS's documentation, and so an assumption: a viewer-request function does not run for what WAF blocks and
-for redirects to HTTPS (function_before_refusal in a distribution file turns that around).
+Not imitated:
+  - TLS, HTTP/2 and HTTP/3: a viewer counts as HTTPS unless it sends
+    x-rootspan-viewer-protocol: http
+  - compression, parts of cached objects, Vary, S3 origins, Origin Shield,
+    signed URLs and cookies, geo restriction, media-quality-aware failover
+  - in functions: key-value stores, selection of origins by CloudFront
+    Functions, bodies of requests, different functions for different behaviours
+  - raw and Parquet logs; the fields of field-level encryption and of CMCD are
+    always empty
+  - the millisecond that CloudFront Functions may take: the limit is 2 s here,
+    for a busy machine cannot tell
 
---distribution FILE has all of it; the other options are for one behaviour and one log.";
+Not in AWS's documentation, and so an assumption: a viewer-request function
+does not run for what WAF blocks and for redirects to HTTPS
+(function_before_refusal in a distribution file turns that around).
+
+--distribution FILE has all of it; the other options are for one behaviour and
+one log.";
+
+/// What fits into a terminal of 80 columns. Longer lines are wrapped by clap, which knows nothing of lists.
+const MAX_COLUMNS: usize = 79;
+
+const _: () = {
+    let (text, mut column, mut at) = (EMULATE_ABOUT.as_bytes(), 0, 0);
+    while at < text.len() {
+        column = if text[at] == b'\n' { 0 } else { column + 1 };
+        assert!(column <= MAX_COLUMNS, "clap would wrap this line again");
+        at += 1;
+    }
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct EdgeEmulateArguments {
