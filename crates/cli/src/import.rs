@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use rootspan_model::time::UnixNanos;
 use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter, Tally, What};
@@ -36,8 +36,8 @@ const DAY_NANOS: u64 = 86_400_000_000_000;
 #[derive(Debug, Default)]
 struct Outcome {
     tally: Tally,
-    /// Files of which something was not understood, with the number of such records and the first reason.
-    problems: Vec<(String, u64, String)>,
+    /// What was not understood, a line for each, with the file's name.
+    problems: Vec<String>,
     files: u64,
 }
 
@@ -67,9 +67,17 @@ pub(crate) fn import(arguments: &ImportArguments) -> anyhow::Result<ExitCode> {
     let Work { target, bar, is_interrupted, outcome, failure, .. } = work;
     let outcome = outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
     bar.finish_and_clear();
-    let imported = target.close()?;
-    report(arguments, &outcome, &imported);
+    let (imported, closed) = target.close();
     let mut failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if failure.is_none() {
+        failure = closed.err();
+    }
+    if outcome.is_nothing() && failure.is_none() {
+        let hours =
+            if arguments.start.is_some() || arguments.end.is_some() { " between --start and --end" } else { "" };
+        bail!("{}: there is nothing to import{hours}", arguments.from.join(", "));
+    }
+    report(arguments, &outcome, &imported);
     if is_interrupted.load(Ordering::Relaxed) {
         failure.get_or_insert_with(|| anyhow::anyhow!("interrupted"));
     }
@@ -118,18 +126,16 @@ impl Work {
     /// Reads one source after the other, as long as there are any.
     fn run(&self) {
         while let Some(source) = self.next() {
-            self.bar.set_message(source.name());
-            let read = self.read(&source);
-            if self.is_interrupted.load(Ordering::Relaxed) && read.is_err() {
-                return;
-            }
-            match read {
-                Ok(read) => lock(&self.outcome).add(&source, &read),
+            self.bar.set_message(table::clean(&source.name()));
+            let (read, failure) = self.read(&source);
+            lock(&self.outcome).add(&source, &read);
+            match failure {
+                None => {}
+                Some(_) if self.is_interrupted.load(Ordering::Relaxed) => return,
                 // A disk that is full is so for the next file, too.
-                Err(error) if self.target.has_failed() => {
+                Some(error) => {
                     lock(&self.failure).get_or_insert(error);
                 }
-                Err(error) => lock(&self.outcome).problems.push((source.name(), 1, format!("{error:#}"))),
             }
         }
     }
@@ -147,8 +153,13 @@ impl Work {
         }
     }
 
-    fn read(&self, source: &Source) -> anyhow::Result<FileOutcome> {
-        let content = content::open(self.bar.wrap_read(source.open()?))?;
+    /// What a source has, as far as it could be read, and why nothing more is to be taken, if that is so.
+    fn read(&self, source: &Source) -> (FileOutcome, Option<anyhow::Error>) {
+        let opened = source.open().and_then(|input| content::open(self.bar.wrap_read(input)));
+        let content = match opened {
+            Ok(content) => content,
+            Err(error) => return (FileOutcome { broken: Some(error), ..FileOutcome::default() }, None),
+        };
         let failure = RefCell::new(None);
         let flow = |taken: anyhow::Result<()>| match taken {
             Ok(()) if self.is_interrupted.load(Ordering::Relaxed) => {
@@ -164,10 +175,7 @@ impl Work {
         let mut sink = |batch| flow(self.target.take(batch));
         let mut count = |observations| flow(self.target.count(observations));
         let read = content.read(&self.converter, &mut sink, &mut count);
-        match failure.take() {
-            Some(error) => Err(error),
-            None => read,
-        }
+        (read, failure.take())
     }
 }
 
@@ -221,6 +229,8 @@ fn converter(arguments: &ImportArguments) -> anyhow::Result<Converter> {
 struct FileOutcome {
     tally: Tally,
     first_problem: Option<String>,
+    /// Why the rest of it was not read.
+    broken: Option<anyhow::Error>,
 }
 
 fn progress(sources: &Sources) -> ProgressBar {
@@ -236,20 +246,31 @@ impl Outcome {
         for what in What::ALL {
             self.tally.add(what, file.tally.of(what));
         }
+        let name = table::clean(&source.name());
         let bad = [What::Bad, What::NoRequestId, What::UnknownTrace, What::NoTime];
-        let bad = bad.into_iter().map(|what| file.tally.of(what)).sum();
+        let bad: u64 = bad.into_iter().map(|what| file.tally.of(what)).sum();
         if bad > 0 {
-            let reason = file.first_problem.clone().unwrap_or_else(|| "records without what places a span".to_owned());
-            self.problems.push((source.name(), bad, reason));
+            let reason = file.first_problem.as_deref().unwrap_or("records without what places a span");
+            self.problems.push(format!("{name}: {bad} not understood; the first: {}", table::clean(reason)));
         }
+        if let Some(error) = &file.broken {
+            let is_partly_read = What::ALL.into_iter().any(|what| file.tally.of(what) > 0);
+            let before = if is_partly_read { "; what comes before is imported" } else { "" };
+            self.problems.push(format!("{name}: {}{before}", table::clean(&format!("{error:#}"))));
+        }
+    }
+
+    /// Whether there was no file at all.
+    const fn is_nothing(&self) -> bool {
+        self.files == 0
     }
 }
 
 fn report(arguments: &ImportArguments, outcome: &Outcome, imported: &Imported) {
     let tally = &outcome.tally;
-    let rows: Vec<Vec<String>> = [
-        (outcome.files, "files"),
-        (imported.spans, "spans"),
+    let rows = [
+        (outcome.files, if outcome.files == 1 { "file" } else { "files" }),
+        (imported.spans, if imported.spans == 1 { "span" } else { "spans" }),
         (imported.errors, "of them failed"),
         (
             tally.of(What::DerivedIds),
@@ -266,14 +287,12 @@ fn report(arguments: &ImportArguments, outcome: &Outcome, imported: &Imported) {
         (tally.of(What::Bad), "lines or records that could not be read"),
     ]
     .into_iter()
-    .filter(|(count, what)| *count > 0 || *what == "spans")
-    .map(|(count, what)| vec![count.to_string(), what.to_owned()])
-    .collect();
-    for row in rows {
-        say!("{:>12}  {}", row[0], row[1]);
+    .filter(|(count, what)| *count > 0 || *what == "spans");
+    for (count, what) in rows {
+        say!("{count:>12}  {what}");
     }
-    for (file, count, reason) in &outcome.problems {
-        complain!("{file}: {count} not understood; the first: {}", table::clean(reason));
+    for problem in &outcome.problems {
+        complain!("{problem}");
     }
     if imported.spans == 0 {
         return;

@@ -31,9 +31,9 @@ pub(super) struct Target {
 
 #[derive(Debug, Default)]
 struct State {
-    under_way: VecDeque<Receiver<Result<(), IngestError>>>,
+    /// What was handed over, and what of it counts when it is there.
+    under_way: VecDeque<(Receiver<Result<(), IngestError>>, Imported)>,
     imported: Imported,
-    has_failed: bool,
 }
 
 /// What is in the store.
@@ -63,19 +63,14 @@ impl Target {
         Ok(Self { store, state: Mutex::default() })
     }
 
-    /// Whether the store takes no more.
-    pub(super) fn has_failed(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).has_failed
-    }
-
     /// Takes a request; an error is that of an earlier one.
     pub(super) fn take(&self, batch: TraceBatch) -> anyhow::Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.imported.count(&batch);
+        let spans = Imported::of(&batch);
         let (sender, receiver) = mpsc::sync_channel(1);
         let done = move |result| drop(sender.send(result));
         self.store.ingest(batch, Box::new(done));
-        state.under_way.push_back(receiver);
+        state.under_way.push_back((receiver, spans));
         state.wait_for_all_but(UNDER_WAY)
     }
 
@@ -85,47 +80,58 @@ impl Target {
         let (sender, receiver) = mpsc::sync_channel(1);
         let done = move |result| drop(sender.send(result));
         self.store.observe(observations, Arrival::Imported, Box::new(done));
-        state.under_way.push_back(receiver);
+        state.under_way.push_back((receiver, Imported::default()));
         state.wait_for_all_but(UNDER_WAY)
     }
 
-    /// Waits for everything, makes blocks of it, and closes the store.
-    pub(super) fn close(self) -> anyhow::Result<Imported> {
+    /// Waits for everything, makes blocks of it, and closes the store. Gives what is in the store, whatever failed then.
+    pub(super) fn close(self) -> (Imported, anyhow::Result<()>) {
         let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let outcome = if state.has_failed { Ok(()) } else { state.wait_for_all_but(0) };
-        let sealed = self.store.seal();
-        self.store.close().context("closing the store")?;
-        outcome?;
-        sealed.context("writing the blocks")?;
-        Ok(state.imported)
+        let mut outcome = Ok(());
+        while !state.under_way.is_empty() {
+            outcome = outcome.and(state.wait_for_all_but(0));
+        }
+        let sealed = self.store.seal().context("writing the blocks");
+        let closed = self.store.close().context("closing the store");
+        (state.imported, outcome.and(sealed.map(drop)).and(closed))
     }
 }
 
 impl State {
     fn wait_for_all_but(&mut self, rest: usize) -> anyhow::Result<()> {
         while self.under_way.len() > rest
-            && let Some(oldest) = self.under_way.pop_front()
+            && let Some((oldest, spans)) = self.under_way.pop_front()
         {
             let result = oldest.recv().unwrap_or(Err(IngestError::Closed));
-            if let Err(error) = result {
-                self.has_failed = true;
-                return Err(error.into());
-            }
+            result?;
+            self.imported.add(spans);
         }
         Ok(())
     }
 }
 
 impl Imported {
-    fn count(&mut self, batch: &TraceBatch) {
+    fn of(batch: &TraceBatch) -> Self {
+        let mut counts = Self::default();
         for found in batch.spans() {
             let start = found.span.start.0;
-            if self.spans == 0 || start < self.oldest {
-                self.oldest = start;
-            }
-            self.newest = self.newest.max(start);
-            self.spans += 1;
-            self.errors += u64::from(found.span.status() == StatusCode::Error);
+            let errors = u64::from(found.span.status() == StatusCode::Error);
+            counts.add(Self { spans: 1, errors, oldest: start, newest: start });
         }
+        counts
+    }
+
+    const fn add(&mut self, other: Self) {
+        if other.spans == 0 {
+            return;
+        }
+        if self.spans == 0 || other.oldest < self.oldest {
+            self.oldest = other.oldest;
+        }
+        if other.newest > self.newest {
+            self.newest = other.newest;
+        }
+        self.spans += other.spans;
+        self.errors += other.errors;
     }
 }

@@ -54,6 +54,10 @@ fn a_folder_of_logs_becomes_a_store_that_is_searched() {
     }
     assert!(ended.stdout.contains("--set exporters.store.retention="), "{}", ended.stdout);
     assert!(ended.stderr.contains("E1.2026-09-14-11.def: 1 not understood; the first: "), "{}", ended.stderr);
+    let mut command = rootspan();
+    command.arg("import").arg(&logs).arg("--data").arg(site.data()).args(["--start", "2030-01-01"]);
+    let nothing = Process::spawn(&mut command).end();
+    assert!(!nothing.status.success() && nothing.stderr.contains("nothing to import between"), "{nothing:?}");
     // Once more, as somebody does who is not sure: nothing is there twice.
     assert!(import().stdout.contains("320  spans"));
 

@@ -381,6 +381,9 @@ fn what_cannot_be_imported_from_a_bucket_is_said() {
     let ended = import(&moto, &site, &["s3://no-such-bucket/x"]);
     assert!(!ended.status.success());
     assert!(ended.stderr.contains("cannot list s3://no-such-bucket/x: the bucket does not exist"), "{}", ended.stderr);
+    let ended = import(&moto, &site, &["s3://logs/mistyped/"]);
+    assert!(!ended.status.success());
+    assert!(ended.stderr.contains("s3://logs/mistyped/: there is nothing to import"), "{}", ended.stderr);
     let mut command = without_credentials();
     let ended = Process::spawn(command.args(["import", "s3://logs/x", "--endpoint-url", &moto.url()])).end();
     assert!(ended.stderr.contains("no Region is known; set `region` (or --region"), "{}", ended.stderr);

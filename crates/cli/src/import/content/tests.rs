@@ -22,7 +22,10 @@ fn read(bytes: &[u8]) -> anyhow::Result<(usize, u64, Option<String>)> {
         counted += observations.count();
         ControlFlow::Continue(())
     };
-    let outcome = open(bytes)?.read(&converter, &mut take, &mut count)?;
+    let outcome = open(bytes)?.read(&converter, &mut take, &mut count);
+    if let Some(error) = outcome.broken {
+        return Err(error.context(format!("{spans} spans")));
+    }
     assert_eq!(counted, outcome.tally.of(What::DerivedIds), "every record is counted, and nothing else");
     Ok((spans, outcome.tally.of(What::Bad), outcome.first_problem))
 }
@@ -83,14 +86,43 @@ fn otlp_in_every_form() {
 
 #[test]
 fn what_is_cut_off_is_said() {
-    assert_eq!(
-        read(&OTLP.as_bytes()[..80]).expect("readable").2.as_deref(),
-        Some("the last JSON value is not complete")
-    );
+    assert_eq!(read(&OTLP.as_bytes()[..80]).expect("readable").2.as_deref(), Some("a JSON value is not complete"));
     let packed = gzip(OTLP.as_bytes());
     assert!(read(&packed[..packed.len() - 9]).is_err());
     assert!(read(&[0, 0, 0, 9, 1]).is_err());
     assert_eq!(read(b"").expect("nothing"), (0, 0, None));
+}
+
+#[test]
+fn what_is_broken_costs_nothing_around_it() {
+    let (open, _) = OTLP.split_at(40);
+    for (text, spans, bad) in [
+        (format!("{OTLP}\n{open}\n{OTLP}\n{OTLP}\n"), 3, 1),
+        (format!("{OTLP}\n{open}\n"), 1, 1),
+        (format!("{OTLP}\n\"\n}}\n{OTLP}"), 2, 2),
+    ] {
+        let (found, not_understood, _) = read(text.as_bytes()).expect("readable");
+        assert_eq!((found, not_understood), (spans, bad), "{text}");
+    }
+    let request = read_request(OTLP.as_bytes(), &Limits::default()).expect("valid").batch.bytes().clone();
+    let frame = [&(request.len() as u32).to_be_bytes()[..], &request].concat();
+    for (rest, expected) in [(&[0, 0, 0, 0, 1, 2][..], "a request of 0 bytes"), (&frame[..9], "not complete")] {
+        let error = format!("{:#}", read(&[&frame, rest].concat()).expect_err("damaged"));
+        assert!(error.starts_with("1 spans") && error.contains(expected), "{error}");
+    }
+    assert!(read(&[0; 5000]).is_err(), "zeros are no requests");
+}
+
+#[test]
+fn a_log_may_have_any_bytes_in_its_values() {
+    let records: Vec<String> = (0..50).map(json_record).collect();
+    let hostile = records.join("\n").replace("/a}{b", "/\u{1b}[31m\u{0}\u{7}");
+    let (spans, bad, _) = read(hostile.as_bytes()).expect("a log");
+    assert_eq!(spans as u64 + bad, 50);
+    let begins_with_a_line = format!("\n{}", records.join("\n"));
+    assert_eq!(read(begins_with_a_line.as_bytes()).expect("a log").0, 50);
+    let random: Vec<u8> = (0..5000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8 | 1).collect();
+    assert!(read(&random).is_err_and(|error| error.to_string().contains("neither text")));
 }
 
 #[test]
