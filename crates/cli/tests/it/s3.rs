@@ -365,7 +365,7 @@ fn a_bucket_is_imported() {
     let (start_at, end_at) = (to_argument(hour(49)), to_argument(hour(2)));
     let bounds = ["s3://logs/cf/E1.", "--start", &start_at, "--end", &end_at];
     let ended = import(&moto, &site, &bounds);
-    assert!(ended.stdout.contains("1  files"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1  file\n"), "{}", ended.stdout);
     let process = site.start();
     for path in ["/a", "/b", "/c", "/d", "/e"] {
         assert_eq!(spans_of(&process, path), 1, "{path}");
