@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rootspan_demo::scenario::Scenario;
 use rootspan_edge::emulator::EventType;
 use rootspan_gateway::config::Source;
+use rootspan_wire::cloudfront::route::Route;
 
 mod emulate;
 
@@ -303,7 +304,7 @@ pub(crate) struct ImportArguments {
     pub(crate) edge: Option<PathBuf>,
     /// Template of a path such as /api/items/{id}, which names spans; the first that matches. May be given several times
     #[arg(long, value_name = "TEMPLATE")]
-    pub(crate) route: Vec<String>,
+    pub(crate) route: Vec<Route>,
     /// The fields of real-time logs, in the order of delivery, as the API's answer lists them
     #[arg(long, value_name = "NAMES")]
     pub(crate) real_time_fields: Option<String>,

@@ -12,7 +12,7 @@ use rootspan_edge::emulator::{
     Behavior, Bucket, CachePolicy, Config, Delivery, Destination, Emulator, ErrorPage, EventType, Function, Functions,
     LogForm, Mishaps, OriginRequestPolicy, Packing, Runtime, Selection, ViewerProtocol, WafRule, file, trial,
 };
-use rootspan_edge::settings::Settings;
+use rootspan_edge::settings::{Settings, report};
 
 use crate::arguments::{EdgeBuildArguments, EdgeEmulateArguments, EdgeTestArguments, TestFormat};
 use crate::output::{complain, say};
@@ -31,8 +31,8 @@ pub(crate) fn build(arguments: &EdgeBuildArguments) -> anyhow::Result<ExitCode> 
             match Settings::parse(&text) {
                 Ok(settings) => settings,
                 Err(problems) => {
-                    for problem in problems {
-                        complain!("{}:{problem}", path.display());
+                    for line in report(path, &problems) {
+                        complain!("{line}");
                     }
                     return Ok(ExitCode::FAILURE);
                 }
@@ -143,8 +143,8 @@ fn read_distribution(path: &Path) -> anyhow::Result<Option<Config>> {
     let file = match file::read(&text, &|name| std::env::var(name).ok()) {
         Ok(file) => file,
         Err(problems) => {
-            for problem in problems {
-                complain!("{}:{problem}", path.display());
+            for line in report(path, &problems) {
+                complain!("{line}");
             }
             return Ok(None);
         }

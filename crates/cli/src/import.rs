@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rootspan_model::time::UnixNanos;
 use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter, Tally, What};
 use rootspan_wire::cloudfront::rules::{PathPattern, PathRule, Trust};
-use rootspan_wire::cloudfront::span::{Route, Settings};
+use rootspan_wire::cloudfront::span::Settings;
 use rootspan_wire::cloudfront::{Columns, Reader};
 use tokio::runtime::Runtime;
 
@@ -193,17 +193,15 @@ fn converter(arguments: &ImportArguments) -> anyhow::Result<Converter> {
     };
     let mut settings = Settings {
         service_name: arguments.service_name.clone(),
-        routes: arguments.route.iter().map(Route::new).collect(),
+        routes: arguments.route.clone(),
         ..Settings::default()
     };
     let mut via_console = false;
     if let Some(path) = &arguments.edge {
-        use rootspan_edge::settings::{IdsVia, Settings as EdgeSettings, Trust as EdgeTrust};
+        use rootspan_edge::settings::{IdsVia, Settings as EdgeSettings, Trust as EdgeTrust, report};
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let edge = EdgeSettings::parse(&text).map_err(|problems| {
-            let lines: Vec<_> = problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect();
-            anyhow::anyhow!("{}", lines.join("\n"))
-        })?;
+        let edge =
+            EdgeSettings::parse(&text).map_err(|problems| anyhow::anyhow!("{}", report(path, &problems).join("\n")))?;
         via_console = edge.options.ids_via != IdsVia::CustomData;
         settings.paths = edge
             .rules

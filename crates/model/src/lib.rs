@@ -14,6 +14,7 @@ pub mod limits;
 pub mod log_payload;
 pub mod sampling;
 pub mod span;
+pub mod spelling;
 pub mod time;
 pub mod trace_context;
 pub mod xray;

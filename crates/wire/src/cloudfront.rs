@@ -14,6 +14,7 @@ mod json;
 pub mod observation;
 mod reader;
 mod record;
+pub mod route;
 pub mod rules;
 mod scan;
 pub mod span;

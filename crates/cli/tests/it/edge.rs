@@ -185,7 +185,8 @@ fn a_function_is_tried_on_events_and_a_broken_rule_fails() {
 #[test]
 fn the_emulator_says_what_it_does_not_imitate_and_what_it_needs() {
     let ended = Process::spawn(rootspan().args(["edge", "emulate", "--help"])).end();
-    for part in ["Imitated: edge functions on all four events", "Not imitated: TLS, HTTP/2", "an assumption"] {
+    for part in ["Imitated:\n  - edge functions on all four events", "Not imitated:\n  - TLS, HTTP/2", "an assumption"]
+    {
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
     }
     let site = Site::new(Setup::default());

@@ -28,8 +28,10 @@
 //! ```
 
 use std::fmt;
+use std::path::Path;
 
 use rootspan_model::sampling::Threshold;
+use rootspan_model::spelling::did_you_mean;
 
 use self::yaml::{Mapping, Node};
 
@@ -43,6 +45,9 @@ const PATTERN_MAX_CHARS: usize = 255;
 
 /// The pattern of the last rule, which matches what no other did.
 const DEFAULT_PATTERN: &str = "*";
+
+/// Most problems that [`report`] names: who wrote another file than meant has one on every line.
+const MAX_REPORTED: usize = 20;
 
 /// Headers that the function itself writes or removes, or that CloudFront owns: no place for a secret.
 const RESERVED_HEADERS: [&str; 7] = ["baggage", "content-length", "cookie", "host", "traceparent", "tracestate", "via"];
@@ -116,6 +121,25 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+/// What is wrong with a file, a line each; of very many the first, and how many more there are.
+#[must_use]
+pub fn report(file: &Path, problems: &[Problem]) -> Vec<String> {
+    let mut lines: Vec<_> =
+        problems.iter().take(MAX_REPORTED).map(|problem| format!("{}:{problem}", file.display())).collect();
+    if let more @ 1.. = problems.len().saturating_sub(MAX_REPORTED) {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
+/// A word that is not among the known ones: with the one that may have been meant, or else with all of them.
+fn unknown(what: &str, word: &str, known: &[&str]) -> String {
+    match did_you_mean(word, known.iter().copied()) {
+        hint if hint.is_empty() => format!("unknown {what} {word:?}, known are {}", known.join(", ")),
+        hint => format!("unknown {what} {word:?}{hint}"),
+    }
+}
 
 impl Default for Settings {
     fn default() -> Self {
@@ -249,14 +273,7 @@ impl Reader {
             self.problem(node, &format!("{what} must be a mapping"));
             return Mapping::default();
         };
-        for (index, (key, _)) in mapping.entries.iter().enumerate() {
-            let name = key.text().unwrap_or_default();
-            if !keys.contains(&name) {
-                self.problem(key, &format!("unknown key {name:?}, known are {}", keys.join(", ")));
-            } else if mapping.entries.iter().take(index).any(|(other, _)| other.text() == Some(name)) {
-                self.problem(key, &format!("{name} is given twice"));
-            }
-        }
+        self.problems.extend(mapping.problems_of_keys(keys));
         mapping
     }
 

@@ -1,10 +1,17 @@
 //! Settings that are the same on all paths.
 
-use super::Reader;
+use std::net::IpAddr;
+
+use http::Uri;
+
 use super::yaml::{Mapping, Node};
+use super::{Reader, unknown};
 
 /// The keys of these settings.
 pub(super) const KEYS: [&str; 6] = ["propagators", "ids_via", "force_sampling", "response", "service_name", "export"];
+
+/// Names of propagators. W3C's headers are sent whether it is named or not.
+const PROPAGATORS: [&str; 4] = ["tracecontext", "b3", "b3multi", "xray"];
 
 /// The shortest key for [`ForceSampling`]: 128 bits if it is random characters of all kinds.
 const KEY_MIN_CHARS: usize = 16;
@@ -138,8 +145,10 @@ impl Reader {
         }
         if let Some(node) = mapping.get("service_name") {
             match node.text() {
-                Some(name) if !name.is_empty() => options.service_name = name.to_owned(),
-                _ => self.problem(node, "service_name must be a name"),
+                Some(name) if !name.is_empty() && !name.contains(char::is_control) => {
+                    options.service_name = name.to_owned();
+                }
+                _ => self.problem(node, "service_name must be a name without control characters"),
             }
         }
         options.export = mapping.get("export").and_then(|node| self.export(node));
@@ -149,13 +158,13 @@ impl Reader {
     fn propagators(&mut self, node: &Node) -> Vec<Propagator> {
         let mut propagators = Vec::new();
         for item in self.sequence(node, "propagators") {
-            let propagator = match item.text() {
-                Some("tracecontext") => continue,
-                Some("b3") => Propagator::B3,
-                Some("b3multi") => Propagator::B3Multi,
-                Some("xray") => Propagator::XRay,
-                _ => {
-                    self.problem(item, "a propagator is tracecontext, b3, b3multi or xray");
+            let propagator = match item.text().unwrap_or_default() {
+                "tracecontext" => continue,
+                "b3" => Propagator::B3,
+                "b3multi" => Propagator::B3Multi,
+                "xray" => Propagator::XRay,
+                word => {
+                    self.problem(item, &unknown("propagator", word, &PROPAGATORS));
                     continue;
                 }
             };
@@ -182,12 +191,13 @@ impl Reader {
     fn export(&mut self, node: &Node) -> Option<Export> {
         let mapping = self.mapping(node, &["endpoint", "token", "budget"], "export");
         let endpoint = mapping.get("endpoint");
-        let is_url = |text: &&str| text.starts_with("https://") || text.starts_with("http://");
-        let Some(endpoint) = endpoint.and_then(Node::text).filter(is_url) else {
+        let uri = endpoint.and_then(Node::text).and_then(|text| Some((text, text.parse::<Uri>().ok()?)));
+        let is_url = |(_, uri): &(&str, Uri)| matches!(uri.scheme_str(), Some("https" | "http"));
+        let Some((endpoint, uri)) = uri.filter(is_url) else {
             self.problem(endpoint.unwrap_or(node), "export needs an endpoint such as https://host/v1/traces");
             return None;
         };
-        let token = mapping.get("token").and_then(Node::text).unwrap_or_default();
+        let token = mapping.get("token").map(|node| self.token(node, &uri)).unwrap_or_default();
         let mut budget_millis = 50;
         if let Some(node) = mapping.get("budget") {
             let millis = node.text().and_then(|text| text.strip_suffix("ms")?.parse::<u64>().ok());
@@ -196,6 +206,24 @@ impl Reader {
                 None => self.problem(node, "budget must be 1ms to 5000ms"),
             }
         }
-        Some(Export { endpoint: endpoint.to_owned(), token: token.to_owned(), budget_millis })
+        Some(Export { endpoint: endpoint.to_owned(), token, budget_millis })
     }
+
+    fn token(&mut self, node: &Node, endpoint: &Uri) -> String {
+        let token = node.text().unwrap_or_default();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let rule = "token must be printable ASCII characters without spaces; leave the key out if there is none";
+            self.problem(node, rule);
+        } else if endpoint.scheme_str() == Some("http") && !is_this_machine(endpoint.host().unwrap_or_default()) {
+            let reason = "this token would cross the network unencrypted, for everyone on the way to read: the endpoint must \
+                          begin with https:// (http:// is for this machine only), or there must be no token";
+            self.problem(node, reason);
+        }
+        token.to_owned()
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }

@@ -43,7 +43,7 @@ fn all_problems_are_reported_with_their_place() {
         &expect![[r#"
             1:14: probability must be a number from 0 to 1
             2:8: trust must be restart or continue
-            3:1: unknown key "bagage", known are probability, trust, baggage, continue_secret, paths, propagators, ids_via, force_sampling, response, service_name, export
+            3:1: unknown key "bagage"; did you mean `baggage`?
             4:1: trust is given twice
             6:11: header must be a header name of your own
             7:11: sha256 must be 64 hexadecimal digits
@@ -120,13 +120,13 @@ fn wrong_options_are_reported() {
     check_problems(
         "propagators: [jaeger]\nids_via: pigeon\nforce_sampling: {header: host, key: short}\nresponse: {server_timing: 1, header: a b}\nservice_name: ''\nexport: {endpoint: ftp://x, budget: 9s}\n",
         &expect![[r#"
-            1:15: a propagator is tracecontext, b3, b3multi or xray
+            1:15: unknown propagator "jaeger", known are tracecontext, b3, b3multi, xray
             2:10: ids_via must be custom-data, console or both
             3:26: header must be a header name of your own
             3:37: key must have at least 16 characters
             4:27: server_timing must be true or false
             4:38: header must be a header name of your own
-            5:15: service_name must be a name
+            5:15: service_name must be a name without control characters
             6:20: export needs an endpoint such as https://host/v1/traces
         "#]],
     );
@@ -138,6 +138,48 @@ fn wrong_options_are_reported() {
             3:40: budget must be 1ms to 5000ms
         "#]],
     );
+}
+
+#[test]
+fn what_would_be_baked_in_by_mistake_is_refused() {
+    check_problems(
+        "propagators: [w3c, foo, [b3]]\nservice_name: \"a\\tb\"\nexport: {endpoint: 'https://h/v1/traces', token: \"\"}\nexprt: 1\nzzz: 1\n",
+        &expect![[r#"
+            1:15: unknown propagator "w3c", known are tracecontext, b3, b3multi, xray
+            1:20: unknown propagator "foo", known are tracecontext, b3, b3multi, xray
+            1:25: unknown propagator "", known are tracecontext, b3, b3multi, xray
+            2:15: service_name must be a name without control characters
+            3:50: token must be printable ASCII characters without spaces; leave the key out if there is none
+            4:1: unknown key "exprt"; did you mean `export`?
+            5:1: unknown key "zzz", known are probability, trust, baggage, continue_secret, paths, propagators, ids_via, force_sampling, response, service_name, export
+        "#]],
+    );
+    for (endpoint, is_refused) in [
+        ("http://traces.example.com/v1/traces", true),
+        ("http://localhost@example.com/", true),
+        ("http://10.0.0.1:4318/v1/traces", true),
+        ("https://traces.example.com/v1/traces", false),
+        ("http://localhost:4318/v1/traces", false),
+        ("http://127.0.0.1:4318/v1/traces", false),
+        ("http://[::1]:4318/v1/traces", false),
+    ] {
+        let problems = Settings::parse(&format!("export: {{endpoint: '{endpoint}', token: secret}}")).err();
+        let is_named = problems.is_some_and(|problems| problems[0].message.contains("unencrypted"));
+        assert_eq!(is_named, is_refused, "{endpoint}");
+        assert!(Settings::parse(&format!("export: {{endpoint: '{endpoint}'}}")).is_ok(), "{endpoint}");
+    }
+    assert!(Settings::parse("export: {endpoint: 'https://h/', token: \"a\\r\\nb\"}").is_err());
+    assert!(Settings::parse("export: {endpoint: 'https://'}").is_err());
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_named() {
+    let text: String = (0..30).map(|number| format!("key{number}: 1\n")).collect();
+    let lines = report(Path::new("edge.yaml"), &Settings::parse(&text).expect_err("none is known"));
+    assert_eq!(lines.len(), 21);
+    assert!(lines[19].starts_with("edge.yaml:20:1: unknown key \"key19\""), "{}", lines[19]);
+    assert_eq!(lines[20], "and 10 more");
+    assert_eq!(report(Path::new("edge.yaml"), &Settings::parse("a: 1").expect_err("none is known")).len(), 1);
 }
 
 #[test]

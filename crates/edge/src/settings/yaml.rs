@@ -1,8 +1,10 @@
 //! YAML as a tree whose nodes know their position. One document, no anchors, no tags: settings need neither.
 
+use std::collections::HashSet;
+
 use saphyr_parser::{Event, Marker, Parser};
 
-use super::Problem;
+use super::{Problem, unknown};
 
 /// Nesting that a settings file may have; it needs three levels.
 const MAX_DEPTH: usize = 16;
@@ -29,6 +31,24 @@ pub(crate) struct Mapping<'a> {
 }
 
 impl<'a> Mapping<'a> {
+    /// Keys that are not known, and those that are there twice.
+    pub(crate) fn problems_of_keys(&self, known: &[&str]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut seen = HashSet::new();
+        for (key, _) in self.entries {
+            let name = key.text().unwrap_or_default();
+            let message = if !known.contains(&name) {
+                unknown("key", name, known)
+            } else if !seen.insert(name) {
+                format!("{name} is given twice")
+            } else {
+                continue;
+            };
+            problems.push(Problem { line: key.line, column: key.column, message });
+        }
+        problems
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         self.entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
     }

@@ -2,13 +2,14 @@
 //!
 //! To add a component: one module, one variant and one line in its `match` here.
 
+use rootspan_model::spelling::did_you_mean;
 use rootspan_wire::otlp::payload::Signal;
 
 use super::decode::{Decode as _, Table};
 use super::elsewhere;
 use super::id::{ComponentId, ExtensionReference};
 use super::node::Entry;
-use super::problems::{Problems, did_you_mean};
+use super::problems::Problems;
 use crate::connectors::forward::ForwardConfig;
 use crate::exporters::debug::DebugConfig;
 use crate::exporters::file::FileConfig;

@@ -1,8 +1,10 @@
 //! From nodes to values: the decoder of a type, the reader of a map's keys, and the table of keys that the reference
 //! page is printed from. The structs themselves are declared with [`config!`](crate::config).
 
+use rootspan_model::spelling::did_you_mean;
+
 use super::node::{Entry, Node, Scalar, Value};
-use super::problems::{Position, Problems, did_you_mean};
+use super::problems::{Position, Problems};
 
 /// A type that configuration can hold.
 pub trait Decode: Sized {

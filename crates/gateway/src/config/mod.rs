@@ -33,7 +33,9 @@ use connections::Defined;
 use expand::{Outside, Variables};
 use id::ComponentId;
 use node::{Entry, Node, Value};
-use problems::{Problem, Problems, did_you_mean};
+use rootspan_model::spelling::did_you_mean;
+
+use problems::{Problem, Problems};
 use service::{Pipeline, Reference, Service, decode_service};
 
 use crate::exporters::store::StoreConfig;

@@ -1,12 +1,13 @@
 //! `service`: which components run, how they are connected, and what the gateway tells of itself.
 
+use rootspan_model::spelling::did_you_mean;
 use rootspan_wire::otlp::payload::Signal;
 
 use super::components::unknown_type;
 use super::decode::Decode;
 use super::id::ComponentId;
 use super::node::{Entry, Node, Scalar, Value};
-use super::problems::{Position, Problems, did_you_mean};
+use super::problems::{Position, Problems};
 use super::values::{Endpoint, choice};
 use crate::config;
 

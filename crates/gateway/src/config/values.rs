@@ -131,7 +131,7 @@ pub(crate) fn choice<T: Copy>(node: &Node, problems: &mut Problems, choices: &[(
     let text = scalar(node, &wanted, problems)?.text.trim().to_ascii_lowercase();
     let found = choices.iter().find(|(name, _)| *name == text);
     if found.is_none() {
-        let hint = super::problems::did_you_mean(&text, names);
+        let hint = rootspan_model::spelling::did_you_mean(&text, names);
         problems.error(&node.position, format!("expected {wanted}, found `{text}`{hint}"));
     }
     found.map(|(_, value)| *value)

@@ -16,13 +16,15 @@ use std::time::Duration;
 use rootspan_wire::otlp::payload::Signal;
 use sha2::{Digest as _, Sha256};
 
+use rootspan_model::spelling::did_you_mean;
+
 use crate::config;
 use crate::config::Config;
 use crate::config::components::{Exporter, Extension, Receiver};
 use crate::config::decode::Decode;
 use crate::config::id::ExtensionReference;
 use crate::config::node::{Entry, Node};
-use crate::config::problems::{Problems, did_you_mean};
+use crate::config::problems::Problems;
 use crate::config::values::{ByteSize, scalar};
 
 config! {

@@ -239,6 +239,11 @@ fn there_is_a_way_in_and_it_has_a_key() {
     for (section, expected) in [
         ("", "nothing leads into it"),
         ("{routes: [/a]}", "nothing leads into it"),
+        ("{access_key: k, routes: [noslash]}", "`noslash`: no path can match, for it does not begin with a slash"),
+        (
+            "{access_key: k, routes: [/a, '/a/{']}",
+            "`/a/{`: no path can match, for this brace is not closed (character 4)",
+        ),
         ("{endpoint: ':4433'}", "the key `access_key` is missing"),
         ("{endpoint: ':4433', files: {stdin: true}}", "the key `access_key` is missing"),
         ("{files: }", "`files` needs `include` (paths), or `stdin: true`"),

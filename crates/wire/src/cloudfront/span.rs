@@ -18,6 +18,7 @@ use rootspan_model::span::{SpanKind, StatusCode};
 use rootspan_model::time::UnixNanos;
 use rootspan_model::trace_context::{TraceFlags, TraceParent};
 
+use super::route::Route;
 use super::rules::{Decision, Keep, PathRule, Rates, Sampling, Trust, decide};
 use super::{Field, Record};
 use crate::otlp::batch::TraceBatch;
@@ -81,35 +82,6 @@ pub enum ClientAddress {
     Full,
     /// Nothing.
     Omitted,
-}
-
-/// A template of paths: segments are literal, `{name}` (any one segment), or `*` (at the end: any rest).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route(String);
-
-impl Route {
-    /// The route with this template.
-    #[must_use]
-    pub fn new(template: impl Into<String>) -> Self {
-        Self(template.into())
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        let (mut template, mut path) = (self.0.split('/').peekable(), path.split('/'));
-        loop {
-            match (template.next(), path.next()) {
-                (None, None) => return true,
-                (Some("*"), Some(_)) if template.peek().is_none() => return true,
-                (Some(expected), Some(segment)) => {
-                    let is_variable = expected.starts_with('{') && expected.ends_with('}') && !segment.is_empty();
-                    if !is_variable && expected != "*" && expected != segment {
-                        return false;
-                    }
-                }
-                (None, Some(_)) | (Some(_), None) => return false,
-            }
-        }
-    }
 }
 
 /// What became of a record.
@@ -447,7 +419,7 @@ fn traceparent_in_headers(headers: &str) -> Result<Option<TraceParent>, Unplaced
 /// says nothing about the request, so it is no name.
 fn span_name(record: &Record<'_>, routes: &[Route]) -> Cow<'static, str> {
     let method = attributes::known_method(record).unwrap_or("HTTP");
-    let of_path = |path: &str| routes.iter().find(|route| route.matches(path)).map(|route| route.0.as_str());
+    let of_path = |path: &str| routes.iter().find(|route| route.matches(path)).map(|route| route.template());
     let route = if routes.is_empty() { None } else { of_path(attributes::path(record).unwrap_or_default()) };
     let behavior = record.get(Field::CacheBehavior).filter(|pattern| *pattern != "*");
     match route.or(behavior) {

@@ -37,14 +37,7 @@ impl<'e> Reader<'e> {
             self.problem(node, &format!("{what} must be a mapping"));
             return Mapping::default();
         };
-        for (index, (key, _)) in mapping.entries.iter().enumerate() {
-            let name = key.text().unwrap_or_default();
-            if !keys.contains(&name) {
-                self.problem(key, &format!("unknown key {name:?}, known are {}", keys.join(", ")));
-            } else if mapping.entries.iter().take(index).any(|(other, _)| other.text() == Some(name)) {
-                self.problem(key, &format!("{name} is given twice"));
-            }
-        }
+        self.problems.extend(mapping.problems_of_keys(keys));
         mapping
     }
 

@@ -186,7 +186,7 @@ fn check_one(auth: &AuthConfig, end: End, config: &Config, defined: &[String], p
     let ExtensionReference { id, position } = &auth.authenticator;
     let text = id.to_string();
     if !defined.iter().any(|defined| defined.trim() == text) {
-        let hint = config::problems::did_you_mean(&text, defined.iter().map(String::as_str));
+        let hint = rootspan_model::spelling::did_you_mean(&text, defined.iter().map(String::as_str));
         problems.error(position, format!("the extension `{text}` is not defined under `extensions`{hint}"));
         return;
     }

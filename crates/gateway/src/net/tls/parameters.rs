@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use rootspan_model::spelling::did_you_mean;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::config::decode::Decode;
 use crate::config::node::Node;
-use crate::config::problems::{Problems, did_you_mean};
+use crate::config::problems::Problems;
 use crate::config::values::scalar;
 
 /// A version of TLS that is spoken.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use rootspan_model::sampling::Threshold;
+use rootspan_model::spelling::did_you_mean;
 use rootspan_wire::cloudfront::conversion::{AuthoritativeSource, Converter};
+use rootspan_wire::cloudfront::route::Route;
 use rootspan_wire::cloudfront::rules::{Keep, PathPattern, PathRule, Rates, Trust};
-use rootspan_wire::cloudfront::span::{self, Route, Settings};
+use rootspan_wire::cloudfront::span::{self, Settings};
 use rootspan_wire::cloudfront::{Columns, Reader};
 
 use super::logs::FilesConfig;
@@ -15,7 +17,7 @@ use crate::config::any::AnyConfig;
 use crate::config::decode::Decode;
 use crate::config::id::ExtensionReference;
 use crate::config::node::{Entry, Node, Value};
-use crate::config::problems::{Position, Problems, did_you_mean};
+use crate::config::problems::{Position, Problems};
 use crate::config::values::{ByteSize, Endpoint, Secret, choice};
 use crate::net::tls::ServerTlsConfig;
 
@@ -33,7 +35,7 @@ config! {
         /// `service.name` of the spans.
         service_name: String = "cloudfront",
         /// Templates of paths, such as `/api/items/{id}` or `/static/*`; the first that matches names the span.
-        routes: Vec<String>,
+        routes: Vec<RouteTemplate>,
         /// What the edge function does, as its settings say: `${file:edge.yaml}`. A record without the function's data is
         /// placed and sampled by it.
         edge: EdgeConfig,
@@ -70,6 +72,25 @@ config! {
         trust_forwarded_for: bool = "false",
         /// Query parameters whose values are kept.
         query_values: Vec<String>,
+    }
+}
+
+/// An item of `routes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteTemplate(Route);
+
+impl Decode for RouteTemplate {
+    const KIND: &'static str = "a template of paths";
+
+    fn decode(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let template = String::decode(node, problems)?;
+        match template.parse() {
+            Ok(route) => Some(Self(route)),
+            Err(error) => {
+                problems.error(&node.position, format!("`{template}`: {error}"));
+                None
+            }
+        }
     }
 }
 
@@ -375,7 +396,7 @@ impl CloudFrontConfig {
         Settings {
             service_name: self.service_name.clone(),
             resource_attributes: Vec::new(),
-            routes: self.routes.iter().map(Route::new).collect(),
+            routes: self.routes.iter().map(|template| template.0.clone()).collect(),
             paths: self.edge.rules(),
             rates: self.rates.0.clone(),
             keep: Keep { errors: self.keep.errors, slower_than: self.keep.slower_than },

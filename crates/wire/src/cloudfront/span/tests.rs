@@ -255,12 +255,14 @@ fn privacy_is_a_choice() {
     assert!(!record.is_empty() && !print(&default_encode(&record).1.span(0)).contains("secret"));
 }
 
+fn route(template: &str) -> Route {
+    template.parse().expect("it can match")
+}
+
 #[test]
 fn names_come_from_routes_then_behaviours() {
-    let settings = Settings {
-        routes: vec![Route::new("/api/items/{id}"), Route::new("/static/*"), Route::new("/api/items")],
-        ..Settings::default()
-    };
+    let settings =
+        Settings { routes: ["/api/items/{id}", "/static/*", "/api/items"].map(route).to_vec(), ..Settings::default() };
     let name = |path: &str, behavior: &str| {
         let record = format!(
             r#"{{"x-edge-request-id":"r","timestamp(ms)":5,"cs-method":"GET","cs-uri-stem":"{path}","cache-behavior-path-pattern":"{behavior}"}}"#
@@ -329,7 +331,7 @@ proptest::proptest! {
         for (name, value) in &values {
             record.set(name, value.as_str().into(), ReadOptions { percent_decode: true, ..ReadOptions::default() });
         }
-        let settings = Settings { paths: vec![continued()], routes: vec![Route::new("/a/{b}")], ..Settings::default() };
+        let settings = Settings { paths: vec![continued()], routes: vec![route("/a/{b}")], ..Settings::default() };
         for settings in [Settings::default(), settings] {
             let mut encoder = Encoder::new(&settings);
             _ = encoder.push(&record, None);
