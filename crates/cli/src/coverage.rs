@@ -125,6 +125,16 @@ fn row(distribution: &str, behaviour: &str, counts: &EdgeCounts) -> Vec<String> 
     ]
 }
 
+/// Where a finding is; legacy logs and functions' own logs do not name all of it.
+fn place(finding: &EdgeFinding) -> String {
+    if finding.kind == EdgeFindingKind::AllSecondary {
+        return "everywhere".to_owned();
+    }
+    let named = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { clean(text) };
+    let distribution = named(&finding.distribution, "a distribution that the log does not name");
+    format!("{distribution}, {}", named(&finding.behaviour, "behaviour not logged"))
+}
+
 fn print_finding(finding: &EdgeFinding) {
     let what = match finding.kind {
         EdgeFindingKind::AllSecondary => "records are of a log that is not authoritative",
@@ -133,9 +143,7 @@ fn print_finding(finding: &EdgeFinding) {
         EdgeFindingKind::DerivedIds => "sampled records have derived ids",
         EdgeFindingKind::Late => "records came late",
     };
-    let place = clean(format!("{} {}", finding.distribution, finding.behaviour).trim());
-    let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
-    say!("\n{place}{} of {} {what}", finding.count, finding.of);
+    say!("\n{}: {} of {} {what}", place(finding), finding.count, finding.of);
     say!("  {}", clean(&finding.check));
     if !finding.traces.is_empty() {
         say!("  for example {}", clean(&finding.traces.join(", ")));

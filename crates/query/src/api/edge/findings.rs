@@ -71,9 +71,10 @@ fn find_in(key: &Key, sum: &StepCoverage, traces: &[TraceId], patience: Duration
     }
     let late = counts.delay.count_over(u64::try_from(LATE.as_nanos()).unwrap_or(u64::MAX));
     if late * 100 > counts.delay.count() {
-        let check = "More than one in a hundred records arrives later than an hour after its request, when logs are usually \
-                     there. Look at the delivery (Firehose's retries and buffering, the bucket's notifications); for incident \
-                     work use real-time logs, which arrive in seconds.";
+        let check = "More than one in a hundred records was read later than an hour after its request, when logs are usually \
+                     there. Either the delivery is slow (Firehose's retries and buffering, the bucket's notifications), or \
+                     files were read later than they were written: those of an earlier day, or after a standstill. For \
+                     incident work use real-time logs, which arrive in seconds.";
         findings.push(finding(Kind::Late, key, (late, counts.delay.count()), check.to_owned()));
     }
 }
