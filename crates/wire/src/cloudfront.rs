@@ -21,7 +21,7 @@ pub mod span;
 
 pub use columns::{Columns, InvalidColumns};
 pub use json::{JsonRecords, read_json};
-pub use reader::{Found, Reader, Session, last_header, whole_values};
+pub use reader::{Found, LONG_LINE, Reader, Session, last_header, whole_values};
 pub use record::{Field, Log, Record, Source};
 
 /// How records are to be read.

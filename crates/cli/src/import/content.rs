@@ -12,10 +12,10 @@ use rootspan_wire::otlp::validate::{Limits, validate};
 
 use super::FileOutcome;
 
-/// The longest line, JSON value or request of OTLP.
+/// The longest JSON value or request of OTLP.
 const MAX_VALUE_BYTES: usize = 512 << 20;
-/// Pieces in which logs are read.
-const LIMITS: PieceLimits = PieceLimits { piece_bytes: 1 << 20, max_value_bytes: MAX_VALUE_BYTES };
+/// Pieces in which logs are read. A record has a few kilobytes; longer lines are passed over.
+const LIMITS: PieceLimits = PieceLimits { piece_bytes: 1 << 20, max_value_bytes: 16 << 20 };
 
 /// So much of a file is looked at to find out whether it is text.
 const BINARY_HEAD_BYTES: usize = 4096;

@@ -90,7 +90,8 @@ impl Session<'_> {
             begin = end + 1;
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let Ok(line) = simdutf8::basic::from_utf8(line) else {
-                found(Found::Invalid(InvalidRecord("the line is not UTF-8".into())));
+                let problem = if line == LONG_LINE { "the line is too long" } else { "the line is not UTF-8" };
+                found(Found::Invalid(InvalidRecord(problem.into())));
                 continue;
             };
             if line.trim().is_empty() {
@@ -222,6 +223,10 @@ pub fn last_header(piece: &[u8]) -> Option<&str> {
     let line = line.get(..memchr::memchr(b'\n', line).unwrap_or(line.len()))?;
     std::str::from_utf8(line.trim_ascii_end()).ok()
 }
+
+/// Stands in a piece of its own for a line that is too long to be held. It is not UTF-8, so that it is a bad record whatever
+/// the log's form is.
+pub const LONG_LINE: &[u8] = b"\xff\xfflong\xff\xff";
 
 /// How the line begins that names the fields.
 const HEADER: &[u8] = b"#Fields:";

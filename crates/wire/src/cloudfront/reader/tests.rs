@@ -349,3 +349,19 @@ fn a_header_holds_for_what_follows_and_whole_values_are_found() {
         assert_eq!(whole_values(text.as_bytes()), whole, "{text}");
     }
 }
+
+#[test]
+fn a_line_too_long_to_be_held_is_a_bad_record_in_every_form() {
+    for begin in ["#Fields: date time x-edge-request-id\n", "{\"cs-method\":\"GET\"}\n", ""] {
+        let reader = Reader::default();
+        let mut session = reader.session();
+        session.read(begin.as_bytes(), &mut |_| {});
+        let mut problems = Vec::new();
+        session.read(LONG_LINE, &mut |found| {
+            if let Found::Invalid(InvalidRecord(problem)) = found {
+                problems.push(problem);
+            }
+        });
+        assert_eq!(problems, ["the line is too long"], "{begin}");
+    }
+}

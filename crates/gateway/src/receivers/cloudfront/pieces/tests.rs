@@ -39,12 +39,62 @@ fn joined_members_are_one_file() {
     assert_eq!(read(&joined).expect("readable").concat(), "a\nbc\nd");
 }
 
+/// All pieces until the end or an error, and how it ended.
+fn read_up_to(bytes: &[u8]) -> (Vec<String>, io::Result<()>) {
+    let input = match unpack(bytes) {
+        Ok(input) => input,
+        Err(error) => return (Vec::new(), Err(error)),
+    };
+    let mut pieces = Pieces::new(input, LIMITS);
+    let mut found = Vec::new();
+    loop {
+        match pieces.next(|piece| found.push(String::from_utf8_lossy(piece).into_owned())) {
+            Ok(Some(())) => {}
+            Ok(None) => return (found, Ok(())),
+            Err(error) => {
+                assert!(pieces.next(|_| ()).expect("an error is said once").is_none());
+                return (found, Err(error));
+            }
+        }
+    }
+}
+
 #[test]
-fn what_is_cut_off_or_too_long_is_an_error() {
-    let packed = gzip("line\n".repeat(100).as_bytes());
-    assert_eq!(read(&packed[..packed.len() - 4]).expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
-    assert!(read(&[0x1f, 0x8b, 9, 9, 9]).is_err());
-    let endless = read("x".repeat(5000).as_bytes()).expect_err("no line");
-    assert_eq!(endless.to_string(), "a line has more than 1000 bytes");
+fn what_is_cut_off_is_given_out_up_to_there() {
+    let lines: String = (0..10_000).map(|number| format!("line {number}\n")).collect();
+    let packed = gzip(lines.as_bytes());
+    // Only the checksum is missing: all lines are there.
+    let (found, ended) = read_up_to(&packed[..packed.len() - 4]);
+    assert_eq!(ended.expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(found.concat().lines().count(), 10_000);
+    // In the middle: whole lines only, and most of the half.
+    let (found, ended) = read_up_to(&packed[..packed.len() / 2]);
+    assert_eq!(ended.expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
+    let text = found.concat();
+    assert!(lines.starts_with(&text) && text.ends_with('\n'));
+    assert!(text.lines().count() > 3_000, "{}", text.lines().count());
+    // Values without lines, fewer than a piece has.
+    let values = gzip(br#"{"a":1}{"a":2}{"a":"#);
+    let (found, ended) = read_up_to(&values[..values.len() - 4]);
+    assert_eq!(found, [r#"{"a":1}{"a":2}"#]);
+    assert!(ended.is_err());
+    let (found, ended) = read_up_to(&[0x1f, 0x8b, 9, 9, 9]);
+    assert!(found.is_empty() && ended.is_err());
     assert_eq!(read(b"").expect("nothing"), Vec::<String>::new());
+}
+
+#[test]
+fn a_line_that_is_too_long_is_passed_over() {
+    let long = "x".repeat(5000);
+    let mark = String::from_utf8_lossy(LONG_LINE).into_owned();
+    let before = "before\n".repeat(50);
+    for (end, after) in [("\n", "after\nend"), ("", "")] {
+        let found = read(format!("{before}{long}{end}{after}").as_bytes()).expect("readable");
+        assert_eq!(found.concat(), format!("{before}{mark}{after}"));
+        assert!(found.contains(&mark), "it stands alone");
+    }
+    // What is cut off within it.
+    let packed = gzip(format!("{before}{long}\n").as_bytes());
+    let (found, ended) = read_up_to(&packed[..packed.len() - 10]);
+    assert!(found.concat().starts_with(&before) && ended.is_err());
 }

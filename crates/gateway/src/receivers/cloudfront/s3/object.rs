@@ -27,7 +27,7 @@ use crate::net::stop::Stop;
 use crate::tasks;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// A record has a few kilobytes; what Firehose packs into one has a megabyte at most.
+/// A record has a few kilobytes; what Firehose packs into one has a megabyte at most. Longer lines are passed over.
 const LIMITS: PieceLimits = PieceLimits { piece_bytes: 256 << 10, max_value_bytes: 1 << 20 };
 /// What reading takes beside the spans: a piece with room to grow, a chunk from the network, the decoder.
 const WORK_BYTES: u64 = 2 << 20;
