@@ -109,11 +109,13 @@ fn peers() -> anyhow::Result<()> {
 }
 
 fn edge() -> anyhow::Result<()> {
-    setup::node_packages(&setup::root()?.join("edge-functions/types"))?;
+    for folder in ["types", "runtimes"] {
+        setup::node_packages(&setup::root()?.join("edge-functions").join(folder))?;
+    }
     let rootspan = binary()?;
     let root = setup::root()?;
-    // Both look at what the program builds, beside the sources.
-    for (folder, script) in [("edge-functions/types", "check"), ("edge-functions", "test")] {
+    // All look at what the program builds, beside the sources.
+    for (folder, script) in [("edge-functions/types", "check"), ("edge-functions", "test"), ("edge-functions/runtimes", "check")] {
         let mut command = Command::new("npm");
         command.args(["run", "--silent", script]).env("ROOTSPAN", &rootspan).current_dir(root.join(folder));
         stage::run(&mut command)?;
