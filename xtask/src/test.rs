@@ -115,7 +115,9 @@ fn edge() -> anyhow::Result<()> {
     let rootspan = binary()?;
     let root = setup::root()?;
     // All look at what the program builds, beside the sources.
-    for (folder, script) in [("edge-functions/types", "check"), ("edge-functions", "test"), ("edge-functions/runtimes", "check")] {
+    for (folder, script) in
+        [("edge-functions/types", "check"), ("edge-functions", "test"), ("edge-functions/runtimes", "check")]
+    {
         let mut command = Command::new("npm");
         command.args(["run", "--silent", script]).env("ROOTSPAN", &rootspan).current_dir(root.join(folder));
         stage::run(&mut command)?;

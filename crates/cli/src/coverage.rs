@@ -149,3 +149,28 @@ fn print_finding(finding: &EdgeFinding) {
         say!("  for example {}", clean(&finding.traces.join(", ")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_has_a_place() {
+        let of = |kind, distribution: &str, behaviour: &str| {
+            let (distribution, behaviour) = (distribution.to_owned(), behaviour.to_owned());
+            place(&EdgeFinding {
+                kind,
+                distribution,
+                behaviour,
+                count: 3,
+                of: 3,
+                check: String::new(),
+                traces: Vec::new(),
+            })
+        };
+        let kind = EdgeFindingKind::DerivedIds;
+        assert_eq!(of(kind, "d1.cloudfront.net", "/api/*"), "d1.cloudfront.net, /api/*");
+        assert_eq!(of(kind, "", ""), "a distribution that the log does not name, behaviour not logged");
+        assert_eq!(of(EdgeFindingKind::AllSecondary, "", ""), "everywhere");
+    }
+}
