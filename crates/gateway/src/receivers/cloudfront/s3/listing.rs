@@ -35,22 +35,32 @@ pub(super) fn hour(at: UnixNanos) -> String {
     format!("{:04}-{:02}-{:02}-{:02}", utc.year, utc.month, utc.day, utc.hour)
 }
 
-/// Whether what is below an entry is of the past, as far as its folders tell.
-pub(super) fn is_past(entry: &str, window: &str) -> bool {
-    let date = date_of_folders(entry);
+/// Whether what is below an entry is of the past, as far as its folders tell. Those in the configured prefix tell nothing:
+/// somebody wants them.
+pub(super) fn is_past(prefix: &str, entry: &str, window: &str) -> bool {
+    let date = date_of_folders(behind(prefix, entry));
     // `2026-09` is past when the window begins in `2026-10-…`; both have fixed lengths.
     window.as_bytes().get(..date.len()).is_some_and(|begin| !date.is_empty() && date.as_bytes() < begin)
 }
 
 /// How to list what is below an entry; `first` is the first key there.
-pub(super) fn way(entry: &str, first: &str, window: &str) -> Way {
-    if is_past(entry, window) {
+pub(super) fn way(prefix: &str, entry: &str, first: &str, window: &str) -> Way {
+    if is_past(prefix, entry, window) {
         return Way::PassedOver;
     }
     match first.strip_prefix(entry) {
         Some(name) if begins_with_hour(name) => Way::From(format!("{entry}{window}")),
         _ => Way::Whole,
     }
+}
+
+/// The folders behind the prefix; a folder of which it has the beginning is none.
+fn behind<'e>(prefix: &str, entry: &'e str) -> &'e str {
+    let rest = entry.strip_prefix(prefix).unwrap_or(entry);
+    if prefix.is_empty() || prefix.ends_with('/') {
+        return rest;
+    }
+    rest.split_once('/').map_or("", |(_, rest)| rest)
 }
 
 /// Whether a name is `2026-09-14-10.…`.

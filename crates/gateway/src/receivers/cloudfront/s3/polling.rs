@@ -156,7 +156,7 @@ impl Look<'_> {
         loop {
             let page = self.list(&query, from).await?;
             self.take(page.objects).await?;
-            entries.extend(page.prefixes.into_iter().filter(|entry| !listing::is_past(entry, &hour)));
+            entries.extend(page.prefixes.into_iter().filter(|entry| !listing::is_past(&query.prefix, entry, &hour)));
             from = page.next;
             if from.is_none() {
                 break;
@@ -181,7 +181,7 @@ impl Look<'_> {
                 first
             }
         };
-        let start_after = match listing::way(&entry, &first, hour) {
+        let start_after = match listing::way(&self.poller.shared.config.prefix, &entry, &first, hour) {
             Way::PassedOver => return Ok(()),
             Way::From(key) => Some(key),
             Way::Whole => None,

@@ -15,7 +15,7 @@ fn names_with_their_hour_are_listed_from_the_window_on() {
         ("AWSLogs/1111/CloudFront/E1.", "AWSLogs/1111/CloudFront/E1.2025-12-31-23.x.gz"),
     ] {
         let from = format!("{entry}{WINDOW}");
-        assert_eq!(way(entry, first, WINDOW), Way::From(from.clone()));
+        assert_eq!(way("", entry, first, WINDOW), Way::From(from.clone()));
         assert!(format!("{entry}2026-09-14-08.a.gz") > from, "the first hour of the window is listed");
         assert!(format!("{entry}2026-09-14-07.z.gz") < from);
     }
@@ -30,7 +30,7 @@ fn other_names_are_listed_whole() {
         ("cf/E1.", "cf/E1.2026-09-14-1x.gz"),
         ("cf/E1.", ""),
     ] {
-        assert_eq!(way(entry, first, WINDOW), Way::Whole, "{first}");
+        assert_eq!(way("", entry, first, WINDOW), Way::Whole, "{first}");
     }
 }
 
@@ -50,7 +50,25 @@ fn folders_of_the_past_are_passed_over() {
         ("cf/1234/E1.", false),
         ("cf/2026/09/14/07.", false),
     ] {
-        assert_eq!(is_past(entry, WINDOW), past, "{entry}");
+        assert_eq!(is_past("", entry, WINDOW), past, "{entry}");
     }
-    assert_eq!(way("2026/09/14/07/E1.", "2026/09/14/07/E1.2026-09-14-07.a.gz", WINDOW), Way::PassedOver);
+    assert_eq!(way("", "2026/09/14/07/E1.", "2026/09/14/07/E1.2026-09-14-07.a.gz", WINDOW), Way::PassedOver);
+}
+
+#[test]
+fn folders_of_the_prefix_are_wanted_whatever_year_they_look_like() {
+    for (prefix, entry, past) in [
+        ("2024/", "2024/E1.", false),
+        ("2024", "2024/E1.", false),
+        ("cf/20", "cf/2024/E1.", false),
+        ("year=2024/", "year=2024/E1.", false),
+        ("logs/year=2024/month=01", "logs/year=2024/month=01/E1.", false),
+        ("2024/", "2024/2026/09/13/E1.", true),
+        ("2024/", "2024/2026/09/14/08/E1.", false),
+        ("2024", "2024/2026/09/13/E1.", true),
+        ("a/1", "a/12024/E1.", false),
+        ("cf/", "cf/year=2025/E1.", true),
+    ] {
+        assert_eq!(is_past(prefix, entry, WINDOW), past, "{prefix} {entry}");
+    }
 }
