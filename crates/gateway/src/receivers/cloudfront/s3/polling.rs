@@ -10,12 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rootspan_model::time::UnixNanos;
+use tokio::time::Instant;
 
 use super::listing::{self, Way};
 use super::object::{self, Ended};
 use super::reading::Shared;
 use super::seen::{Seen, SeenError};
-use super::trouble::{Trouble, pause};
+use super::trouble::{REPEAT, Trouble, pause};
 use crate::aws::Place;
 use crate::aws::bucket::{Bucket, Buckets, Listed, Query};
 use crate::aws::problem::{Fault, Problem};
@@ -28,7 +29,8 @@ const LOCK_RETRY: Duration = Duration::from_secs(2);
 /// Starts to look.
 pub(super) fn start(shared: Shared, bucket: String, folder: PathBuf, clock: Clock) -> Task {
     let trouble = Trouble::new(&shared.id);
-    let poller = Poller { shared, bucket, folder, clock, trouble, firsts: HashMap::new(), denied: false };
+    let poller =
+        Poller { shared, bucket, folder, clock, trouble, firsts: HashMap::new(), denied: false, refused: None };
     tasks::start("cloudfront bucket", poller.run())
 }
 
@@ -42,6 +44,8 @@ struct Poller {
     firsts: HashMap<String, String>,
     /// Somebody was told of an object that may not be read.
     denied: bool,
+    /// When somebody was last told of an object that was refused for good.
+    refused: Option<Instant>,
 }
 
 /// Why a look ended early.
@@ -232,6 +236,11 @@ impl Look<'_> {
                     Ended::Failed(problem) if matches!(problem.fault, Fault::NoObject | Fault::Denied) => {
                         done.push((object, Some(problem)));
                     }
+                    // It does not hold up the others.
+                    Ended::Refused(refusal) if refusal.retry_after.is_none() => {
+                        let what = format!("spans of {} were refused for good", bucket.url(&object.key));
+                        done.push((object, Some(Problem::new(Fault::NotTaken, what, refusal.message))));
+                    }
                     ended => *halted.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended),
                 }
             }
@@ -240,6 +249,7 @@ impl Look<'_> {
         let done: Vec<_> = tasks::all(readers.collect()).await.into_iter().flatten().collect();
         let halted = halted.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.say_denied(done.iter().filter_map(|(_, problem)| problem.as_ref()));
+        self.say_refused(done.iter().filter_map(|(_, problem)| problem.as_ref()));
         let read: Vec<Listed> =
             done.into_iter().filter(|(_, problem)| problem.is_none()).map(|(object, _)| object).collect();
         self.on_disk(move |seen| seen.mark(&read)).await?;
@@ -255,6 +265,21 @@ impl Look<'_> {
             tracing::warn!(
                 receiver,
                 "{problem}; it is tried again as long as it is within `lookback`, further ones are only counted"
+            );
+        }
+    }
+
+    /// What the pipelines do not want; a look goes on after it, and the next one tries it again.
+    fn say_refused<'p>(&mut self, mut problems: impl Iterator<Item = &'p Problem>) {
+        let now = Instant::now();
+        let is_said = self.poller.refused.is_some_and(|said| now < said + REPEAT);
+        if let Some(problem) = problems.find(|problem| problem.fault == Fault::NotTaken).filter(|_| !is_said) {
+            self.poller.refused = Some(now);
+            let receiver = &self.poller.shared.id;
+            tracing::error!(
+                receiver,
+                "{problem}; the object is tried again as long as it is within `lookback`, and lost then; others are read on, \
+                 further ones that are refused are only counted for a while"
             );
         }
     }

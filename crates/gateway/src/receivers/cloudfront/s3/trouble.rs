@@ -14,7 +14,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What lasts is said again after this long.
-const REPEAT: Duration = Duration::from_secs(15 * 60);
+pub(super) const REPEAT: Duration = Duration::from_secs(15 * 60);
 
 /// What is wrong with one service.
 #[derive(Debug)]
