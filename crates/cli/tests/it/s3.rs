@@ -161,19 +161,35 @@ fn what_can_never_be_read_neither_loops_nor_gets_lost() {
     moto.put("logs", "gone.gz", &gzip(&v1(&["/gone"])));
     moto.delete("logs", "gone.gz");
     moto.send(&queue, "no JSON");
-    moto.put("logs", "cut.gz", &gzip(&v1(&["/cut"]).repeat(1000))[..200]);
+    let lines: Vec<String> = (0..1000).map(|number| format!("/cut/{number}")).collect();
+    let cut = gzip(&v1(&lines.iter().map(String::as_str).collect::<Vec<_>>()));
+    // What is missing is the checksum.
+    moto.put("logs", "cut.gz", &cut[..cut.len() - 4]);
+    let long = format!("{}\n", "x".repeat(3 << 20));
+    moto.put("logs", "long.gz", &gzip(&(v1(&["/before"]) + &long + &v1_line("/behind"))));
     moto.put("logs", "good.gz", &gzip(&v1(&["/good"])));
     let mut process = start(&site);
     process.expect("came too often and is deleted");
     process.expect("cannot be read to its end");
     process.expect("records in an object cannot be read");
-    wait_for(&process, "/good");
+    for path in ["/good", "/cut/0", "/cut/999", "/before", "/behind"] {
+        wait_for(&process, path);
+    }
     moto.wait_until_empty(&queue);
     process.wait_for_log("gone.gz: the object does not exist");
     process.wait_for_log("it is not JSON");
     process.wait_for_log("s3://logs/cut.gz");
     eventually("both are counted", || (messages(&process, "given_up") == 2).then_some(()));
     assert_eq!((objects(&process, "gone"), objects(&process, "damaged")), (1, 1));
+    process.wait_for_log("the line is too long");
+    let records = |what: &str| {
+        metric(&process, &format!("rootspan_cloudfront_records_total{{receiver=\"cloudfront\",outcome=\"{what}\"}}"))
+    };
+    assert_eq!(
+        (records("span_derived_ids"), records("bad")),
+        (1003, 1),
+        "all that came before the damage, and around the line"
+    );
     process.stop();
 }
 
