@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("nginx-module", &["model", "wire"]),
     ("testkit", &["model", "wire"]),
     ("cli", &["model", "wire", "journal", "traceql", "analytics", "store", "gateway", "query", "edge", "demo"]),
-    ("bench", &["model", "wire", "journal", "traceql", "analytics", "store", "testkit", "query"]),
+    ("bench", &["model", "wire", "journal", "traceql", "analytics", "store", "testkit", "query", "edge"]),
 ];
 
 /// Reads every manifest in `crates/`.

@@ -5,123 +5,18 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rootspan_edge::emulator::log_form::{REAL_TIME_FIELDS, STANDARD_V1_FIELDS};
 use rootspan_testkit::random::Random;
 use rootspan_wire::cloudfront::Columns;
 
 use super::requests::Request;
 
 /// All fields of real-time logs but cookies, which no span has, in the order of delivery.
-pub(super) const REAL_TIME_FIELDS: [&str; 70] = [
-    "timestamp",
-    "c-ip",
-    "s-ip",
-    "time-to-first-byte",
-    "sc-status",
-    "sc-bytes",
-    "cs-method",
-    "cs-protocol",
-    "cs-host",
-    "cs-uri-stem",
-    "cs-bytes",
-    "x-edge-location",
-    "x-edge-request-id",
-    "x-host-header",
-    "time-taken",
-    "cs-protocol-version",
-    "c-ip-version",
-    "cs-user-agent",
-    "cs-referer",
-    "cs-uri-query",
-    "x-edge-response-result-type",
-    "x-forwarded-for",
-    "ssl-protocol",
-    "ssl-cipher",
-    "x-edge-result-type",
-    "fle-encrypted-fields",
-    "fle-status",
-    "sc-content-type",
-    "sc-content-len",
-    "sc-range-start",
-    "sc-range-end",
-    "c-port",
-    "x-edge-detailed-result-type",
-    "c-country",
-    "cs-accept-encoding",
-    "cs-accept",
-    "cache-behavior-path-pattern",
-    "cs-headers",
-    "cs-header-names",
-    "cs-headers-count",
-    "primary-distribution-id",
-    "primary-distribution-dns-name",
-    "origin-fbl",
-    "origin-lbl",
-    "asn",
-    "cmcd-encoded-bitrate",
-    "cmcd-buffer-length",
-    "cmcd-buffer-starvation",
-    "cmcd-content-id",
-    "cmcd-object-duration",
-    "cmcd-deadline",
-    "cmcd-measured-throughput",
-    "cmcd-next-object-request",
-    "cmcd-next-range-request",
-    "cmcd-object-type",
-    "cmcd-playback-rate",
-    "cmcd-requested-maximum-throughput",
-    "cmcd-streaming-format",
-    "cmcd-session-id",
-    "cmcd-stream-type",
-    "cmcd-startup",
-    "cmcd-top-bitrate",
-    "cmcd-version",
-    "r-host",
-    "sr-reason",
-    "x-edge-mqcs",
-    "distribution-tenant-id",
-    "connection-id",
-    "viewer-request-log-data",
-    "viewer-response-log-data",
-];
+fn real_time_fields() -> impl Iterator<Item = &'static str> {
+    REAL_TIME_FIELDS.into_iter().filter(|name| *name != "cs-cookie")
+}
 
-/// The fields of standard logs, version 1, in their order.
-const STANDARD_V1_FIELDS: [&str; 33] = [
-    "date",
-    "time",
-    "x-edge-location",
-    "sc-bytes",
-    "c-ip",
-    "cs-method",
-    "cs(Host)",
-    "cs-uri-stem",
-    "sc-status",
-    "cs(Referer)",
-    "cs(User-Agent)",
-    "cs-uri-query",
-    "cs(Cookie)",
-    "x-edge-result-type",
-    "x-edge-request-id",
-    "x-host-header",
-    "cs-protocol",
-    "cs-bytes",
-    "time-taken",
-    "x-forwarded-for",
-    "ssl-protocol",
-    "ssl-cipher",
-    "x-edge-response-result-type",
-    "cs-protocol-version",
-    "fle-status",
-    "fle-encrypted-fields",
-    "c-port",
-    "time-to-first-byte",
-    "x-edge-detailed-result-type",
-    "sc-content-type",
-    "sc-content-len",
-    "sc-range-start",
-    "sc-range-end",
-];
-
-/// What version 2 has beyond these.
+/// What version 2 has beyond version 1 here, of what can be selected.
 const STANDARD_V2_MORE: [&str; 9] = [
     "timestamp(ms)",
     "DistributionId",
@@ -234,7 +129,7 @@ impl Form {
     fn record(self, request: &Request) -> String {
         match self {
             Self::RealTime | Self::RealTimeDerived | Self::FirehoseRealTime => {
-                let values: Vec<String> = REAL_TIME_FIELDS.iter().map(|name| encoded(request.get(name))).collect();
+                let values: Vec<String> = real_time_fields().map(|name| encoded(request.get(name))).collect();
                 values.join("\t") + "\n"
             }
             Self::V2W3c => line(request, &v2_fields()),
@@ -248,7 +143,7 @@ impl Form {
 
 /// The fields of lines that come without a header.
 pub(super) fn columns() -> Columns {
-    Columns::new(REAL_TIME_FIELDS).expect("these are CloudFront's fields")
+    Columns::new(real_time_fields()).expect("these are CloudFront's fields")
 }
 
 fn v2_fields() -> Vec<&'static str> {

@@ -1,7 +1,7 @@
 //! Log files that cannot be read, and standard input that goes on for a while.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::api;
 use crate::http::get;
@@ -39,16 +39,19 @@ fn a_file_that_cannot_be_read_is_said_once_and_stops_nobody() {
     assert_eq!(ended.stderr.matches("a file cannot be read").count(), 1, "{}", ended.stderr);
 }
 
+/// What is written into it comes out of a pipe.
+fn piped_cat() -> (Child, ChildStdout) {
+    let mut cat =
+        Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("every system has cat");
+    let pipe = cat.stdout.take().expect("it is piped");
+    (cat, pipe)
+}
+
 #[test]
 fn standard_input_is_read_as_it_comes_and_its_end_ends_nothing_else() {
     let site = Site::new(Setup { cloudfront: true, ..Setup::default() });
     configure(&site, "files: {stdin: true}");
-    let mut cat = std::process::Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("every system has cat");
-    let pipe = cat.stdout.take().expect("it is piped");
+    let (mut cat, pipe) = piped_cat();
     let process = Process::spawn_reading(rootspan().arg("run").arg("--config").arg(site.config()), pipe);
     process.wait_until_ready();
     let mut input = cat.stdin.take().expect("it is piped");
@@ -61,12 +64,7 @@ fn standard_input_is_read_as_it_comes_and_its_end_ends_nothing_else() {
     process.stop();
 
     // One that never ends holds nobody up.
-    let mut cat = std::process::Command::new("cat")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("every system has cat");
-    let pipe = cat.stdout.take().expect("it is piped");
+    let (mut cat, pipe) = piped_cat();
     let process = Process::spawn_reading(rootspan().arg("run").arg("--config").arg(site.config()), pipe);
     process.wait_until_ready();
     process.stop();
